@@ -1,0 +1,112 @@
+# standin - build, test, install.
+#
+#   make            the daemon, ./standin
+#   make check      every test, ends with "N passed, N failed" (no packages are installed)
+#   make demo       the main job on real traffic, in network namespaces (root)
+#   make asan       ./standin-asan and the tests' programs with AddressSanitizer and UBSan
+#   make deps       install the Debian packages that build and tests need (root)
+#   make install    DESTDIR=, PREFIX=/usr/local
+#   make clean
+#
+# CC=clang works. BUILD= chooses the directory of objects, SAN=1 the sanitizers.
+
+CC      ?= gcc
+PREFIX  ?= /usr/local
+VERSION := $(shell cat VERSION)
+
+ifdef SAN
+BUILD   ?= build/asan
+BIN     ?= standin-asan
+OPT     ?= -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else
+BUILD   ?= build/$(notdir $(CC))
+BIN     ?= standin
+OPT     ?= -O2
+endif
+
+PKGS     := libmnl libnetfilter_queue libpcre2-8 sqlite3 openssl zlib
+PC_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PC_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+CPPFLAGS += -Iinclude -Isrc -D_GNU_SOURCE -DSTANDIN_VERSION='"$(VERSION)"' -DPCRE2_CODE_UNIT_WIDTH=8
+# libev's own macros break strict aliasing by design (ev.pod, COMPILER SUPPORT)
+CFLAGS   += -std=gnu11 -g $(OPT) -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	    -Wno-unused-parameter -fno-strict-aliasing -fstack-protector-strong $(PC_CFLAGS)
+LDLIBS   += $(PC_LIBS) -lev -lpthread -lm
+
+SRCS := $(wildcard src/*/*.c)
+OBJS := $(SRCS:src/%.c=$(BUILD)/%.o)
+MAIN := $(BUILD)/main.o
+
+UNIT_SRCS := $(wildcard reg-tests/unit/*.c)
+UNITS     := $(UNIT_SRCS:reg-tests/unit/%.c=$(BUILD)/unit/%)
+PLAT_SRCS := $(wildcard reg-tests/platform/*.c)
+PLATS     := $(PLAT_SRCS:reg-tests/platform/%.c=$(BUILD)/platform/%)
+TOOL_SRCS := $(wildcard reg-tests/netns/*.c)
+TOOLS     := $(TOOL_SRCS:reg-tests/netns/%.c=$(BUILD)/tools/%)
+FUZZ_SRCS := $(wildcard reg-tests/fuzz/*.c)
+FUZZERS   := $(FUZZ_SRCS:reg-tests/fuzz/%.c=$(BUILD)/fuzz/%)
+
+.PHONY: all deps check demo asan tests units fuzzers install uninstall clean
+.DELETE_ON_ERROR:
+
+all: $(BIN)
+
+$(BIN): $(MAIN) $(OBJS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/%.o: src/%.c Makefile VERSION
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# unit tests link every object but main's: each file is one program
+$(BUILD)/unit/%: reg-tests/unit/%.c $(OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -Wno-strict-prototypes -MMD -MP -MF $@.d $(LDFLAGS) \
+		-o $@ $< $(OBJS) -lcriterion $(LDLIBS)
+
+$(BUILD)/platform/%: reg-tests/platform/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LDLIBS)
+
+$(BUILD)/tools/%: reg-tests/netns/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LDLIBS)
+
+# each fuzz target has LLVMFuzzerTestOneInput(); reg-tests/fuzz/README tells how to run it
+$(BUILD)/fuzz/%: reg-tests/fuzz/%.c $(OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d $(LDFLAGS) $(FUZZ_LDFLAGS) \
+		-o $@ $< $(OBJS) $(LDLIBS)
+
+units: $(UNITS)
+fuzzers: $(FUZZERS)
+tests: $(BIN) $(UNITS) $(PLATS) $(TOOLS)
+
+asan:
+	$(MAKE) SAN=1 tests
+
+check: tests
+	sh reg-tests/run.sh
+
+demo: $(BIN)
+	sh contrib/demo.sh --no-install
+
+deps:
+	sh contrib/deps.sh
+
+install: $(BIN)
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/sbin/standin
+	install -D -m 644 conf/standin.cfg $(DESTDIR)$(PREFIX)/share/standin/standin.cfg
+	install -D -m 644 contrib/standin.service $(DESTDIR)$(PREFIX)/lib/systemd/system/standin.service
+	install -D -m 644 doc/standin.8 $(DESTDIR)$(PREFIX)/share/man/man8/standin.8
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/standin $(DESTDIR)$(PREFIX)/share/standin/standin.cfg \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/standin.service $(DESTDIR)$(PREFIX)/share/man/man8/standin.8
+	-rmdir $(DESTDIR)$(PREFIX)/share/standin 2>/dev/null
+
+clean:
+	rm -rf build standin standin-asan
+
+-include $(OBJS:.o=.d) $(MAIN:.o=.d) $(UNITS:=.d) $(PLATS:=.d) $(TOOLS:=.d)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * acl.h - patterns, named ACLs and conditions with three values
+ *
+ * A test is true, false or not known yet (COND_WAIT): rules stop at the first
+ * one they cannot decide. Words, flags (-i -f -m -M -u --) and derived names
+ * (path_beg, path_reg, hdr_dom, ...) are HAProxy's (its manual, 7.1). Regular expressions
+ * are PCRE2 with JIT and match limits.
+ */
+#ifndef STANDIN_POLICY_ACL_H
+#define STANDIN_POLICY_ACL_H
+
+#include "core/list.h"
+#include "policy/sample.h"
+
+enum cond_ret { COND_FALSE, COND_TRUE, COND_WAIT };
+
+struct acl;  /* a name and its tests; in an epoch's arena */
+struct cond; /* if/unless and terms */
+
+struct acl_set {
+	struct list acls; /* struct acl */
+};
+
+void acl_set_init(struct acl_set *s);
+void acl_set_release(struct acl_set *s); /* compiled regular expressions; the rest is the arena's */
+
+/* `acl <name> <criterion> [flags] <values>`: args[0] is the name. 0, or <0 with *err (malloc'd). */
+int acl_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **err);
+/* args[0] is "if" or "unless". Anonymous ACLs { ... } are added to <s>. NULL with *err. An unknown name
+ * tells the nearest. Predefined ACLs (TRUE, FALSE, HTTP, METH_GET, LOCALHOST, ...) exist. */
+struct cond *cond_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **err);
+unsigned cond_needs(const struct cond *c); /* SMP_AT_ bits */
+enum cond_ret cond_eval(const struct cond *c, struct policy_ctx *ctx); /* NULL condition: true */
+
+#endif

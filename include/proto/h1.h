@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * h1.h - HTTP/1.x on the wire (RFC 9112): heads, body framing, writing
+ *
+ * Pure: bytes in, structures out. Used by l7 for streams and by l3's framer to
+ * find the turns of a connection that is only forwarded. Strict where leniency
+ * means that two parties may see different messages (request smuggling).
+ */
+#ifndef STANDIN_PROTO_H1_H
+#define STANDIN_PROTO_H1_H
+
+#include "core/buf.h"
+#include "proto/http.h"
+
+/* ---- heads ---- */
+
+/* What is remembered between calls while a head is incomplete, so that no byte is scanned twice. */
+struct h1_scan {
+	size_t seen;   /* bytes already searched for the end of the head */
+};
+
+enum h1_err {
+	H1_OK = 0,
+	H1_E_EMPTY_LINES, H1_E_METHOD, H1_E_URI, H1_E_VERSION, H1_E_STATUS, H1_E_REASON,
+	H1_E_BARE_CR, H1_E_BARE_LF, H1_E_NUL, H1_E_FOLD, H1_E_HDR_NAME, H1_E_HDR_VALUE, H1_E_HDR_COUNT,
+	H1_E_CLEN, H1_E_CLEN_CONFLICT, H1_E_TE, H1_E_TE_CLEN, H1_E_TE_10, H1_E_HOST, H1_E_HOST_CONFLICT,
+	H1_E_CHUNK_SIZE, H1_E_CHUNK_EXT, H1_E_CHUNK_END, H1_E_TRAILER, H1_E_TOO_LONG,
+	H1_E_COUNT
+};
+const char *h1_err_name(enum h1_err e);
+
+/* Parses the head at <p>. head->hdr and head->max_hdr are set by the caller, as is head->is_response.
+ * Returns >0: its length (head filled), 0: not all there, <0: -(enum h1_err), *err_pos the offset. */
+ssize_t h1_head_parse(struct h1_scan *sc, const char *p, size_t n, struct http_head *head, size_t *err_pos);
+
+/* Quick look at the first bytes of a connection: could this be an HTTP/1 request? 1 yes, 0 no, -1 too few bytes. */
+int h1_looks_like_request(const char *p, size_t n);
+
+/* ---- bodies ---- */
+
+enum h1_body_kind { H1_BODY_NONE, H1_BODY_LENGTH, H1_BODY_CHUNKED, H1_BODY_CLOSE /* until EOF */, H1_BODY_TUNNEL };
+
+struct h1_body {
+	uint8_t kind;  /* enum h1_body_kind */
+	uint8_t state; /* of the chunk parser; private to h1.c */
+	uint8_t done;  /* all of it was seen */
+	uint8_t aux;   /* chunk parser: digits, trailer bytes */
+	uint32_t hdr_bytes; /* chunk parser: bytes of the line or trailer section so far, for limits */
+	uint64_t left; /* bytes left of the length or of the current chunk */
+};
+
+void h1_body_init_req(struct h1_body *b, const struct http_head *req);
+/* <meth> of the request answered (HEAD, CONNECT). 1xx other than 101 is H1_BODY_NONE. */
+void h1_body_init_res(struct h1_body *b, const struct http_head *res, enum http_meth meth);
+/* How many of the <n> bytes belong to this body (framing included). b->done tells the end. <0: -(enum h1_err). */
+ssize_t h1_body_feed(struct h1_body *b, const char *p, size_t n);
+
+/* ---- writing ---- */
+
+/* Start line, headers, empty line; false when <out> has too little room (nothing is written then). */
+bool h1_head_write(const struct http_head *head, struct buf *out);
+
+#endif
