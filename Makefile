@@ -47,7 +47,7 @@ TOOLS     := $(TOOL_SRCS:reg-tests/netns/%.c=$(BUILD)/tools/%)
 FUZZ_SRCS := $(wildcard reg-tests/fuzz/*.c)
 FUZZERS   := $(FUZZ_SRCS:reg-tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
-.PHONY: all deps check demo asan tests units fuzzers install uninstall clean
+.PHONY: all objs deps check demo asan tests units fuzzers install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BIN)
@@ -79,6 +79,7 @@ $(BUILD)/fuzz/%: reg-tests/fuzz/%.c $(OBJS)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d $(LDFLAGS) $(FUZZ_LDFLAGS) \
 		-o $@ $< $(OBJS) $(LDLIBS)
 
+objs: $(OBJS)
 units: $(UNITS)
 fuzzers: $(FUZZERS)
 tests: $(BIN) $(UNITS) $(PLATS) $(TOOLS)
