@@ -10,7 +10,9 @@
 #
 # CC=clang works. BUILD= chooses the directory of objects, SAN=1 the sanitizers.
 
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 PREFIX  ?= /usr/local
 VERSION := $(shell cat VERSION)
 
