@@ -80,6 +80,7 @@ bool buf_vprintf(struct buf *b, const char *fmt, va_list ap);
 /* The same, growing the (malloc'd or NULL) area; aborts on no memory. */
 void buf_put_grow(struct buf *b, const void *p, size_t n);
 void buf_printf_grow(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void buf_vprintf_grow(struct buf *b, const char *fmt, va_list ap);
 void buf_free(struct buf *b); /* free() a grown area */
 
 #endif

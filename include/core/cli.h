@@ -36,11 +36,13 @@ struct cli_ctx {
 	int argc;
 	const char *payload;   /* after <<, or NULL */
 	const struct cli_kw *kw;
+	bool failed;           /* cli_err() was called */
 	bool json;             /* the last word was `json`; it is taken off args */
 	struct json j;         /* initialised on <out> for the command's use */
 	uint64_t pos;          /* the command's place in its listing */
 	void *priv;            /* the command's own; freed by its release() */
 	void *conn;            /* ops' */
+	void (*wake)(struct cli_ctx *ctx); /* ops': what cli_wake() does */
 };
 
 struct cli_kw {
@@ -54,15 +56,23 @@ struct cli_kw {
 	struct cli_kw *next; /* cli_register()'s */
 };
 
-/* <kws> ends with an element without words, and is static. From an INITCALL only. */
+/* <kws> ends with an element without words, and is static. From an INITCALL only. The list that cli_first()
+ * begins is sorted by words, so that `help` reads well. */
 void cli_register(struct cli_kw *kws);
 const struct cli_kw *cli_first(void);
 
-/* Answers: one line, newline added. cli_err() is what refused commands use. */
+/* Answers: one line, newline added to ctx->out; both return CLI_DONE, so `return cli_err(ctx, ...)`.
+ * cli_err() is what refused commands use; it sets ctx->failed. */
 enum cli_ret cli_msg(struct cli_ctx *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 enum cli_ret cli_err(struct cli_ctx *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A command that returned CLI_WAIT has something to say, or is done. */
 void cli_wake(struct cli_ctx *ctx);
+
+/* Where `show info` lines go; ops makes it. Text is "Name: value\n"; with <json> set, a member of the open object. */
+struct info_sink {
+	struct buf *out;    /* borrows; grows */
+	struct json *json;  /* NULL: text */
+};
 
 /* Extra lines that a layer adds to `show info` ("Name: value"), in text or JSON. */
 struct info_source {

@@ -58,4 +58,13 @@ static inline struct str str_trim(struct str s)
 	return s;
 }
 
+/* Decimal digits only, all of <s>. 0, -EINVAL, or -ERANGE; *v is then untouched. */
+int str_to_uint(struct str s, uint64_t *v);
+/* The same with an optional leading '-'. */
+int str_to_int(struct str s, int64_t *v);
+
+/* Takes what precedes the first <sep> off *rest and returns it. Without <sep> that is all, and *rest becomes
+ * STR_NULL: `while (rest.p)` walks every field, empty ones too. */
+struct str str_cut(struct str *rest, char sep);
+
 #endif

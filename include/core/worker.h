@@ -42,6 +42,7 @@ struct worker {
 	struct hash_key hash_key;  /* drawn at start */
 	struct hist loop_lag_us;   /* how late timers and events run: `show info` */
 	uint64_t start_ms;         /* clock_ms() at start */
+	uint64_t now_ms;           /* monotonic, read once a cycle: clock_ms() */
 	bool stopping;             /* soft stop asked: no new connections */
 	int exit_status;
 	ev_prepare prepare;
