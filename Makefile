@@ -1,14 +1,15 @@
 # standin - build, test, install.
 #
 #   make            the daemon, ./standin
-#   make check      every test, ends with "N passed, N failed" (no packages are installed)
+#   make check      every test, ends with "N passed, N failed" (no packages are installed);
+#                   SUITES="vtc netns" chooses (reg-tests/run.sh), SAN=1 takes the sanitizers' build
 #   make demo       the main job on real traffic, in network namespaces (root)
 #   make asan       ./standin-asan and the tests' programs with AddressSanitizer and UBSan
 #   make deps       install the Debian packages that build and tests need (root)
 #   make install    DESTDIR=, PREFIX=/usr/local
 #   make clean
 #
-# CC=clang works. BUILD= chooses the directory of objects, SAN=1 the sanitizers.
+# CC=clang works. BUILD= chooses the directory of objects, SAN=1 the sanitizers, EXTRA_CFLAGS= adds flags.
 
 ifeq ($(origin CC),default)
 CC      := gcc
@@ -33,7 +34,7 @@ PC_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CPPFLAGS += -Iinclude -Isrc -D_GNU_SOURCE -DSTANDIN_VERSION='"$(VERSION)"' -DPCRE2_CODE_UNIT_WIDTH=8
 # libev's own macros break strict aliasing by design (ev.pod, COMPILER SUPPORT)
 CFLAGS   += -std=gnu11 -g $(OPT) -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	    -Wno-unused-parameter -fno-strict-aliasing -fstack-protector-strong $(PC_CFLAGS)
+	    -Wno-unused-parameter -fno-strict-aliasing -fstack-protector-strong $(PC_CFLAGS) $(EXTRA_CFLAGS)
 LDLIBS   += $(PC_LIBS) -lev -lpthread -lm
 
 SRCS := $(wildcard src/*/*.c)
@@ -90,7 +91,7 @@ asan:
 	$(MAKE) SAN=1 tests
 
 check: tests
-	sh reg-tests/run.sh
+	@BUILD=$(BUILD) STANDIN=./$(BIN) SAN=$(SAN) sh reg-tests/run.sh $(SUITES)
 
 demo: $(BIN)
 	sh contrib/demo.sh --no-install

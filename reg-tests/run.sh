@@ -1,0 +1,259 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# run.sh - run the tests, show what failed, end with "N passed, N failed"
+#
+#   sh reg-tests/run.sh                     every suite but the demo
+#   sh reg-tests/run.sh vtc netns           these suites
+#   sh reg-tests/run.sh reg-tests/l7/x.vtc  this test, by the file it is written in
+#   sh reg-tests/run.sh -v ...              shows the log of each test as it ends
+#
+# Suites, in this order; `make tests` builds what they need:
+#   unit      reg-tests/unit/*.c, Criterion programs; each test in them counts
+#   platform  reg-tests/platform/*.c, one program for one kernel behaviour
+#   vtc       reg-tests/*/*.vtc by varnishtest, with standin where it knows haproxy
+#   cli       reg-tests/cli/*.sh, the command line and the files in conf/
+#   app       reg-tests/app/*.sh, real instances in real cgroups
+#   netns     reg-tests/netns/NN-*.sh, real packets between network namespaces
+#   demo      contrib/demo.sh itself, twice, and once interrupted
+#
+# A program or script passes with exit status 0 and is skipped with 77. A script that prints lines
+# "ok - what" and "not ok - what" counts once for each line. Every test has a time limit, a log
+# under build/log/, and a TMPDIR that is removed. Afterwards one more test, "cleanup", fails if a
+# namespace, process, cgroup, firewall or routing rule was left behind.
+#
+# From the environment: BUILD (build/gcc), STANDIN (./standin), SAN=1 with a sanitizer build, JOBS,
+# STANDIN_TALLY (a file to which "passed failed skipped" is appended). Tests find STANDIN and BUILD
+# as absolute paths, STANDIN_TEST_ID as the name under which everything they make is known.
+set -u
+me=$0
+cd "$(dirname "$0")/.." || exit 2
+top=$PWD
+me=$top/reg-tests/run.sh
+
+# limit SUITE: seconds one test of it may take
+limit() {
+	case $1 in
+	platform) s=40 ;;
+	netns | app) s=150 ;;
+	demo) s=500 ;;
+	*) s=60 ;;
+	esac
+	[ -z "${SAN-}" ] || s=$((s * 3))
+	echo $s
+}
+
+# tests SUITE: one file a line
+tests() {
+	case $1 in
+	unit | platform) ls reg-tests/"$1"/*.c ;;
+	vtc) ls reg-tests/*/*.vtc ;;
+	netns) ls reg-tests/netns/[0-9]*.sh ;;
+	demo) ls reg-tests/demo/*.sh ;;
+	*) ls reg-tests/"$1"/*.sh ;;
+	esac 2>/dev/null
+}
+
+# suite_of FILE
+suite_of() {
+	case $1 in
+	*.vtc) echo vtc ;;
+	*) basename "$(dirname "$1")" ;;
+	esac
+}
+
+#
+# One test: run.sh --one FILE. Writes "passed failed skipped" beside the log.
+#
+
+one_command() {
+	case $suite in
+	unit) set -- "$BUILD/unit/$name" --jobs 1 ;;
+	platform) set -- "$BUILD/platform/$name" ;;
+	vtc) set -- varnishtest -l -t "$(limit vtc)" "$file" ;;
+	*) set -- sh "$file" ;;
+	esac
+	timeout -k 10 "$(limit "$suite")" "$@" </dev/null >"$log" 2>&1 &
+	pid=$!
+	trap 'kill "$pid" 2>/dev/null; wait "$pid"; exit 130' INT TERM HUP
+	wait "$pid"
+}
+
+# one_count STATUS: sets p f s
+one_count() {
+	p=0 f=0 s=0
+	case $1 in
+	0) ;;
+	77) s=1; return ;;
+	124 | 137) echo "timed out after $(limit "$suite") s" >>"$log" ;;
+	*) echo "exit status $1" >>"$log" ;;
+	esac
+	if [ "$suite" = unit ]; then
+		counts=$(sed 's/\x1b\[[0-9;]*m//g' "$log" |
+			sed -n 's/.*Synthesis: Tested: \([0-9]*\) | Passing: \([0-9]*\) .*/\1 \2/p' | tail -n 1)
+		tested=${counts% *} p=${counts#* }
+		tested=${tested:-0} p=${p:-0}
+		f=$((tested - p))
+	else
+		p=$(grep -c '^ok - ' "$log")
+		f=$(grep -c '^not ok - ' "$log")
+	fi
+	if [ "$1" -ne 0 ]; then
+		[ "$f" -gt 0 ] || f=1
+	elif [ $((p + f)) -eq 0 ]; then
+		p=1
+	fi
+}
+
+one() {
+	file=$1
+	suite=$(suite_of "$file")
+	name=$(basename "${file%.*}")
+	id=$suite-$name
+	[ "$suite" != vtc ] || id=$(basename "$(dirname "$file")")-$name.vtc
+	log=$LOG/$id.log
+	TMPDIR=$(mktemp -d "$RUN_TMP/XXXXXX")
+	export TMPDIR
+	if [ -n "${SAN-}" ]; then
+		export ASAN_OPTIONS="log_path=$log.san:detect_leaks=1:abort_on_error=0:exitcode=99:disable_coredump=0"
+		export UBSAN_OPTIONS="log_path=$log.san:print_stacktrace=1"
+		export LSAN_OPTIONS="suppressions=$top/reg-tests/lsan.supp:print_suppressions=0"
+	fi
+	begun=$(date +%s)
+	one_command
+	one_count $?
+	for san in "$log".san.*; do
+		[ -s "$san" ] || continue
+		f=$((f + 1))
+		cat "$san" >>"$log"
+	done
+	took=$(($(date +%s) - begun))
+	echo "$p $f $s" >"$log.count"
+	if [ "$f" -gt 0 ]; then
+		echo "FAIL $file ($took s), $log:"
+		grep '^not ok - ' "$log" | sed 's/^/    /'
+		tail -n "${TAIL:-30}" "$log" | sed 's/^/    | /'
+	elif [ -n "$VERBOSE" ]; then
+		echo "$([ "$s" -gt 0 ] && echo SKIP || echo PASS) $file ($took s)"
+		sed 's/^/    | /' "$log"
+	elif [ "$s" -gt 0 ]; then
+		echo "SKIP $file: $(tail -n 1 "$log")"
+	fi
+	rm -rf "$TMPDIR"
+}
+
+#
+# All of them
+#
+
+# What must be the same before and after, on a machine that others use too.
+host_state() {
+	for save in iptables-save ip6tables-save; do
+		$save -t mangle 2>/dev/null | sed '/^#/d; s/\[[0-9:]*\]//'
+	done
+	ip rule 2>/dev/null
+	ip -6 rule 2>/dev/null
+	cat /proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal /proc/sys/net/ipv4/ip_forward 2>/dev/null
+}
+
+# Processes that were started with our STANDIN_TEST_ID and still live; those about to end get a second.
+left_processes() {
+	for try in 1 2 3 4 5; do
+		pids=
+		for env in $(grep -lzx "STANDIN_TEST_ID=$STANDIN_TEST_ID" /proc/[0-9]*/environ 2>/dev/null); do
+			pid=${env#/proc/} pid=${pid%/environ}
+			[ ! -d "/proc/$pid" ] || pids="$pids $pid" # grep itself is gone by now
+		done
+		[ -n "$pids" ] || return 0
+		sleep 0.2
+	done
+	echo "$pids"
+}
+
+cleanup_check() {
+	log=$LOG/cleanup.log
+	{
+		ip netns list 2>/dev/null | awk -v id="$STANDIN_TEST_ID" 'index($1, id) == 1 { print "namespace " $1 }'
+		find /sys/fs/cgroup -type d -name "*$STANDIN_TEST_ID*" 2>/dev/null | sed 's/^/cgroup /'
+		host_state | diff "$RUN_TMP/host" - | sed -n 's/^[<>]/host &/p'
+		for pid in $(left_processes); do
+			echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
+			kill -9 "$pid" 2>/dev/null
+		done
+		ls -A "$RUN_TMP" | sed '/^host$/d; s/^/file /'
+	} >"$log"
+	echo "1 0 0" >"$log.count"
+	[ -s "$log" ] || return 0
+	echo "0 1 0" >"$log.count"
+	echo "FAIL cleanup: left behind:"
+	sed 's/^/    | /' "$log"
+}
+
+summary() {
+	cat "$LOG"/*.count 2>/dev/null | awk -v tally="${STANDIN_TALLY:-/dev/null}" '
+		{ p += $1; f += $2; s += $3 }
+		END {
+			print p + 0, f + 0, s + 0 >>tally
+			printf "%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : ""
+			exit f > 0
+		}'
+}
+
+VERBOSE=${VERBOSE-}
+if [ "${1-}" = --one ]; then
+	one "$2"
+	exit 0
+fi
+if [ "${1-}" = -v ]; then
+	VERBOSE=1
+	shift
+fi
+
+if [ -n "${SAN-}" ]; then
+	BUILD=${BUILD:-build/asan} STANDIN=${STANDIN:-./standin-asan}
+else
+	BUILD=${BUILD:-build/gcc} STANDIN=${STANDIN:-./standin}
+fi
+BUILD=$(realpath -m "$BUILD")
+STANDIN=$(realpath -m "$STANDIN")
+HAPROXY_PROGRAM=$STANDIN
+STANDIN_TEST_ID=standin-$$
+LOG=$top/build/log/$(basename "$BUILD")
+RUN_TMP=$(mktemp -d "/tmp/$STANDIN_TEST_ID.XXXX")
+export BUILD STANDIN HAPROXY_PROGRAM STANDIN_TEST_ID LOG RUN_TMP VERBOSE
+chmod 755 "$RUN_TMP"
+rm -rf "$LOG"
+mkdir -p "$LOG"
+trap 'rm -rf "$RUN_TMP"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+host_state >"$RUN_TMP/host"
+
+suites="unit platform vtc cli app netns"
+files=
+if [ $# -gt 0 ]; then
+	suites=
+	for a in "$@"; do
+		case $a in
+		*/*) files="$files $a" ;;
+		unit | platform | vtc | cli | app | netns | demo) suites="$suites $a" ;;
+		*) sed -n 's/^# \{0,1\}//; 5,19p' "$me" >&2; exit 2 ;;
+		esac
+	done
+fi
+
+# The suites with clocks in them run alone, the others as wide as the machine.
+for f in $files; do
+	sh "$me" --one "$f"
+done
+for suite in $suites; do
+	case $suite in
+	netns | app | demo) jobs=1 ;;
+	*) jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)} ;;
+	esac
+	begun=$(date +%s)
+	tests "$suite" | xargs -r -P "$jobs" -n 1 sh "$me" --one
+	echo "$suite: $(tests "$suite" | wc -l) files, $(($(date +%s) - begun)) s"
+done
+cleanup_check
+summary
