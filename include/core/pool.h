@@ -38,13 +38,18 @@ void *pool_zalloc(struct pool *p) MUST_CHECK;
 void pool_free(struct pool *p, void *obj); /* NULL is fine */
 
 struct arena_chunk;
+struct arena_hook;
 struct arena {
 	struct arena_chunk *chunks;
+	struct arena_hook *hooks; /* newest first; in the arena itself */
 	size_t used; /* bytes handed out, for limits and `show info` */
 };
 
 void arena_init(struct arena *a);
 void arena_reset(struct arena *a); /* frees everything; usable again */
+/* Calls fn(arg) when the arena is reset, before its memory goes, newest first: for what lives in an arena's object
+ * but not in its memory (a compiled regular expression, a descriptor). false on no memory: nothing is kept. */
+bool arena_on_reset(struct arena *a, void (*fn)(void *arg), void *arg) MUST_CHECK;
 /* Aligned to 16, zeroed. NULL on no memory. */
 void *arena_alloc(struct arena *a, size_t n) MUST_CHECK;
 /* Both add a terminating NUL that is not counted. NULL / STR_NULL on no memory. */

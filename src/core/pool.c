@@ -120,6 +120,12 @@ void pool_free(struct pool *p, void *obj)
 #define ARENA_ALIGN 16
 #define ARENA_CHUNK 4000 /* with malloc's header, just below a page */
 
+struct arena_hook {
+	struct arena_hook *next;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
 struct arena_chunk {
 	struct arena_chunk *next;
 	size_t size, used;
@@ -133,6 +139,12 @@ void arena_init(struct arena *a)
 
 void arena_reset(struct arena *a)
 {
+	while (a->hooks) {
+		struct arena_hook *h = a->hooks;
+
+		a->hooks = h->next;
+		h->fn(h->arg);
+	}
 	while (a->chunks) {
 		struct arena_chunk *c = a->chunks;
 
@@ -176,6 +188,17 @@ void *arena_alloc(struct arena *a, size_t n)
 	c->used += n;
 	a->used += n;
 	return p;
+}
+
+bool arena_on_reset(struct arena *a, void (*fn)(void *arg), void *arg)
+{
+	struct arena_hook *h = arena_alloc(a, sizeof(*h));
+
+	if (!h)
+		return false;
+	*h = (struct arena_hook){ a->hooks, fn, arg };
+	a->hooks = h;
+	return true;
 }
 
 char *arena_strdup(struct arena *a, struct str s)
