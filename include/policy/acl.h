@@ -23,14 +23,17 @@ struct acl_set {
 };
 
 void acl_set_init(struct acl_set *s);
-void acl_set_release(struct acl_set *s); /* compiled regular expressions; the rest is the arena's */
+void acl_set_release(struct acl_set *s); /* forgets them; memory and compiled expressions are the arena's */
 
 /* `acl <name> <criterion> [flags] <values>`: args[0] is the name. 0, or <0 with *err (malloc'd). */
 int acl_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **err);
 /* args[0] is "if" or "unless". Anonymous ACLs { ... } are added to <s>. NULL with *err. An unknown name
  * tells the nearest. Predefined ACLs (TRUE, FALSE, HTTP, METH_GET, LOCALHOST, ...) exist. */
 struct cond *cond_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **err);
-unsigned cond_needs(const struct cond *c); /* SMP_AT_ bits */
+unsigned cond_needs(const struct cond *c); /* SMP_AT_ bits of everything it looks at; 0 for NULL */
+/* Does it use what a place that supplies <at> cannot give? Then true, and *what (malloc'd) says which ACL and
+ * keyword: "acl 'x' will never match because it uses keyword 'status' which is incompatible with '<where>'". */
+bool cond_conflicts(const struct cond *c, unsigned at, const char *where, char **what);
 enum cond_ret cond_eval(const struct cond *c, struct policy_ctx *ctx); /* NULL condition: true */
 
 #endif

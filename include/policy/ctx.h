@@ -29,12 +29,19 @@ struct policy_ctx {
 
 	/* layer 6: bytes seen so far and not yet passed on, contiguous */
 	struct str req_payload, res_payload;
-	bool req_final, res_final;    /* no more bytes will be waited for */
+	/* No more bytes will be waited for. True also where none ever come: at a SYN nothing may answer SMP_WAIT. */
+	bool req_final, res_final;
 	const char *ssl_sni;          /* SNI of a TLS session of ours (ssl_fc_sni), or NULL */
 	bool ssl_fc;                  /* the client side is TLS of ours */
 
 	/* layer 7: parsed heads; NULL when there is none (yet) */
 	struct http_head *req, *res;
+	/* what l7 keeps of the request once its head is gone: for rules on the response and logs */
+	struct {
+		bool known;
+		uint8_t minor;
+		enum http_meth meth;
+	} sent;
 
 	/* scratch for results that are not views; reset by whoever owns the context */
 	struct arena *tmp;
@@ -43,13 +50,14 @@ struct policy_ctx {
 	void *owner;
 	const struct lf_source *lf;   /* log-format fields of the layer, or NULL */
 
-	/* policy's own cache of what it parsed from req_payload; zero it when the payload changes */
+	/* What policy itself parsed from the payloads; lives in <tmp>: zero it whenever <tmp> is reset. A payload
+	 * that moved or grew is noticed. */
 	struct {
-		size_t len;               /* payload length it was made from */
-		int8_t hello;             /* 0 not tried, 1 parsed, 2 wait, 3 not TLS */
-		int8_t http;              /* the same for an HTTP head found in the payload */
-		struct tls_hello *tls;    /* in tmp */
-		struct http_head *head;   /* in tmp */
+		struct str req, res;      /* the bytes it was made from */
+		int8_t hello;             /* enum policy_seen: a ClientHello in req */
+		int8_t req_http, res_http; /* enum policy_seen: HTTP heads */
+		struct tls_hello *tls;
+		struct http_head *req_head, *res_head;
 	} cache;
 };
 

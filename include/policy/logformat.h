@@ -18,6 +18,10 @@ struct lf_source {
 	const char *const *names; /* valid names, NULL-terminated: checked when parsing */
 };
 
+/* Or'ed to <at>: a log line. Absent values print as "-"; control characters as #XX. Elsewhere absent is empty, and
+ * control characters become %XX, so that no value can end a header's line. */
+#define LF_LOG 0x100
+
 /* Allocates in <a>. <src> NULL: only tags that policy itself knows (addresses) and expressions. NULL with *err. */
 struct logformat *logformat_parse(const char *fmt, unsigned at, const struct lf_source *src, struct arena *a, char **err);
 unsigned logformat_needs(const struct logformat *lf);

@@ -38,7 +38,8 @@ struct action_kw {
 	uint32_t sets;   /* RS_ bits */
 	bool is_final;
 	/* Parses the words after the action's name from ln->args[*pos] up to `if`/`unless` or the end; advances
-	 * *pos. 0, or <0 and reported with cfg_err(). May be NULL when there are no arguments. */
+	 * *pos. r->kw, set, file and line are set already; the condition is not. 0, or <0 and reported with
+	 * cfg_err(). May be NULL when there are no arguments. */
 	int (*parse)(struct cfg_line *ln, int *pos, struct rule *r);
 	/* Once all sections are read: names -> objects. May be NULL. */
 	int (*resolve)(struct epoch *ep, struct rule *r, struct diag *d);
@@ -48,6 +49,11 @@ struct action_kw {
 	struct action_kw *next;
 };
 void action_register(struct action_kw *kws); /* static, ends with NULL name; INITCALL */
+const struct action_kw *action_first(void);  /* all of them, for listings */
+
+/* SMP_AT_ bits that rules of this set (an RS_ bit) can be sure of: the <at> of sample_parse() and
+ * logformat_parse() for an action's arguments. */
+unsigned rule_set_supplies(uint32_t set);
 
 struct rule {
 	struct list node;       /* in struct rule_set */
@@ -72,7 +78,8 @@ void rule_set_release(struct rule_set *rs);
 int rule_parse(struct cfg_line *ln, int pos, uint32_t set, const char *what, struct rule_set *rs, struct acl_set *acls);
 void rule_set_resolve(struct epoch *ep, struct rule_set *rs, struct diag *d);
 
-/* Runs the rules. Returns what the last action returned, ACT_RET_CONT when the end was reached; ACT_RET_WAIT when
+/* Runs the rules. Conditions are tested again at the rule that waited: an action that answers WAIT must not have
+ * acted yet. Returns what the last action returned, ACT_RET_CONT when the end was reached; ACT_RET_WAIT when
  * a condition or action could not be decided. *from: rule to resume at (NULL: the first; updated on WAIT).
  * *last: the final rule that matched, or NULL. Both may be NULL. */
 enum act_ret rule_set_run(const struct rule_set *rs, struct policy_ctx *ctx, const struct rule **from,

@@ -16,6 +16,7 @@ enum smp_type { SMP_T_BOOL, SMP_T_SINT, SMP_T_ADDR, SMP_T_STR, SMP_T_BIN, SMP_T_
 
 struct sample {
 	enum smp_type type;
+	bool may_change; /* found, but more bytes may give another value: a test that fails on it is not known yet */
 	union {
 		bool b;
 		int64_t i;
@@ -30,20 +31,23 @@ enum smp_ret {
 	SMP_WAIT,   /* not known yet: more bytes may tell */
 };
 
-/* Iteration over several values of one fetch (hdr()): zero it, then call while it returns SMP_FOUND and
- * it->more is true. */
+/* Iteration over several values of one fetch (hdr()): zero it, then call as long as it->more is true; values
+ * that a converter refuses come back as SMP_ABSENT with `more` still set. Without an iterator a fetch
+ * gives the one value that HAProxy gives outside of ACLs (hdr(): the last). */
 struct smp_iter {
 	unsigned pos;
 	struct str rest;
 	bool more, started;
 };
 
-/* Where an expression may be used: fetches need some of these. */
-#define SMP_AT_L4   0x01 /* addresses */
-#define SMP_AT_REQ  0x02 /* request payload */
-#define SMP_AT_HREQ 0x04 /* request head */
-#define SMP_AT_RES  0x08
-#define SMP_AT_HRES 0x10
+/* What a place can supply, and what a fetch needs: one of its bits is enough, no bit at all means anywhere. */
+#define SMP_AT_L4    0x01 /* addresses */
+#define SMP_AT_REQ   0x02 /* request payload */
+#define SMP_AT_HREQ  0x04 /* request head; where there is only payload it is found in there */
+#define SMP_AT_RES   0x08
+#define SMP_AT_HRES  0x10
+#define SMP_AT_HREQP 0x20 /* what is kept of a request until its response is done: method, version */
+#define SMP_AT_ANY   0x3f
 
 struct sample_expr;
 
@@ -52,37 +56,54 @@ struct sample_expr;
  * parsing stops at the first byte that cannot belong to the expression and *end points to it. */
 struct sample_expr *sample_parse(const char *text, const char **end, unsigned at, struct arena *a, char **err);
 enum smp_type sample_type(const struct sample_expr *e);
-unsigned sample_needs(const struct sample_expr *e); /* SMP_AT_ bits */
+unsigned sample_needs(const struct sample_expr *e); /* SMP_AT_ bits of the fetch */
+const char *sample_fetch_name(const struct sample_expr *e);
 enum smp_ret sample_eval(const struct sample_expr *e, struct policy_ctx *ctx, struct smp_iter *it, struct sample *out);
 /* As text into ctx->tmp (or a view). false on no memory. */
 bool sample_to_str(const struct sample *s, struct policy_ctx *ctx, struct str *out);
+/* Converts in place by the same table that joins fetches and converters. false: this value cannot be. */
+bool sample_cast(struct sample *s, enum smp_type to, struct policy_ctx *ctx);
+bool smp_cast_exists(enum smp_type from, enum smp_type to);
+extern const char *const smp_type_name[SMP_T_COUNT];
 
-/* ---- for those who add fetches and converters ---- */
+/* ---- for those who add fetches and converters (doc/internals/policy.md) ---- */
 struct smp_arg {
 	enum { SMP_ARG_STR, SMP_ARG_INT } type;
-	struct str str;
+	struct str str;  /* also NUL-terminated; arena */
 	int64_t i;
+	const void *ptr; /* what check() made of it; arena */
 };
+/* Looks at arguments once, when parsing. 0, or <0 with *err. */
+typedef int smp_check_fn(struct smp_arg *args, int nb_args, struct arena *a, char **err);
+
+#define SMP_KW_DOTTED 0x01 /* integer patterns may be written major.minor (req.ssl_ver 3.1) */
+
 struct smp_fetch_kw {
 	const char *name;
 	enum smp_type out;
-	unsigned needs;          /* SMP_AT_ bits */
+	unsigned needs;          /* SMP_AT_ bits, one of which is enough */
 	const char *args;        /* one letter an argument: s string, i integer; lower case required, upper optional */
 	enum smp_ret (*fetch)(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, struct smp_iter *it,
-			      struct sample *out);
-	const char *help;
+			      struct sample *out); /* out->type is set, the rest is zero; <it> may be NULL */
+	const char *help;        /* one line, for the manual */
+	smp_check_fn *check;     /* may be NULL */
+	unsigned flags;          /* SMP_KW_ */
 	struct smp_fetch_kw *next;
 };
 struct smp_conv_kw {
 	const char *name;
 	enum smp_type in, out;
 	const char *args;
-	int (*check)(struct smp_arg *args, int nb_args, struct arena *a, char **err); /* may be NULL */
+	smp_check_fn *check;     /* may be NULL */
+	/* smp->type is <in>; leaves <out>. false: no value. */
 	bool (*conv)(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, struct sample *smp);
 	const char *help;
 	struct smp_conv_kw *next;
 };
 void smp_register_fetches(struct smp_fetch_kw *kws); /* static, ends with NULL name; INITCALL */
 void smp_register_convs(struct smp_conv_kw *kws);
+const struct smp_fetch_kw *smp_fetch_first(void); /* all of them, for listings */
+const struct smp_conv_kw *smp_conv_first(void);
+const struct smp_fetch_kw *smp_fetch_find(struct str name); /* or NULL */
 
 #endif
