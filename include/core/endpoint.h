@@ -48,6 +48,10 @@ struct endpoint *endpoint_get(struct worker *w, const char *name);
 void endpoint_put(struct worker *w, struct endpoint *ep);
 /* Tells every subscriber, synchronously, after the change. <addr> NULL when DOWN. */
 void endpoint_publish(struct worker *w, struct endpoint *ep, enum endpoint_state st, const struct addr *addr);
+/* The publisher goes away (its app left the configuration): DOWN, and published becomes false. */
+void endpoint_retire(struct worker *w, struct endpoint *ep);
+/* The caller holds a reference as long as it is subscribed. A callback may unsubscribe itself or others; one
+ * that subscribes meanwhile is not told of this publication. */
 void endpoint_subscribe(struct endpoint *ep, struct endpoint_sub *sub);
 void endpoint_unsubscribe(struct endpoint_sub *sub);
 

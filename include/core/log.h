@@ -22,8 +22,13 @@ struct worker;
 
 /* ---- terminal ---- */
 enum msg_level { MSG_DIAG, MSG_NOTICE, MSG_WARNING, MSG_ALERT };
-/* -q silences all but alerts; -V and -d show more. Process-wide by nature (stderr). */
+/* Process-wide by nature (stderr). As in HAProxy, quiet (-q) silences everything unless verbose (-V) is set too;
+ * diag messages are shown only with -dD. Until msg_set_started(true) the first message is preceded by two
+ * notices that tell version and path. */
 void msg_set_quiet(bool quiet);
+void msg_set_verbose(bool verbose);
+void msg_set_diag(bool diag);
+void msg_set_started(bool started);
 void msg_notice(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void msg_warning(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void msg_alert(const char *fmt, ...) PRINTF_LIKE(1, 2);
@@ -39,7 +44,7 @@ struct log_target {
 	enum { LOG_TO_UNIX, LOG_TO_UDP, LOG_TO_FD } kind;
 	struct addr addr;   /* UDP */
 	char *path;         /* unix datagram */
-	int fd;             /* LOG_TO_FD: 1 stdout, 2 stderr */
+	int fd;             /* LOG_TO_FD: 1 stdout, 2 stderr, or as given by fd@<n> */
 	enum log_format format;
 	int facility;       /* 0..23 */
 	int max_level, min_level;
@@ -50,10 +55,14 @@ struct log_target {
 struct log_set {
 	struct list targets;             /* struct log_target */
 	const struct log_set *global;    /* `log global`: these too; NULL: no */
-	char *tag, *hostname;            /* log-tag, log-send-hostname of the global section, or NULL */
+	char *tag, *hostname;            /* log-tag, log-send-hostname of this section, or NULL: global's */
 };
 
 void log_set_init(struct log_set *ls);
+/* Names; the level or facility, or -1. */
+int log_level_parse(const char *word);
+const char *log_level_name(int level);
+int log_facility_parse(const char *word);
 /* Parses the words after `log` ("127.0.0.1:514 len 1024 format rfc5424 local0 info"). Strings
  * go to <a>. Returns 0, or -EINVAL with *err set (malloc'd text for the caller to free). */
 struct arena;
@@ -63,6 +72,9 @@ int log_target_parse(struct log_set *ls, struct arena *a, int argc, char **argv,
  * <ls> NULL, or without targets: nothing happens. Loop thread only. */
 void log_send(struct worker *w, const struct log_set *ls, int level, struct str line);
 void log_printf(struct worker *w, const struct log_set *ls, int level, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* What a line without tag or hostname of its section uses; NULL: "standin", and none. Copied.
+ * epoch_apply() sets it from the global section. */
+void logger_set_identity(struct worker *w, const char *tag, const char *hostname);
 uint64_t log_dropped(const struct worker *w);
 
 /* made and freed by worker_init() / worker_destroy() */

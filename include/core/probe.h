@@ -5,8 +5,8 @@
  * Used by application readiness and checks, and by server health checks. A
  * probe is a connect, optionally a request and the reading of a status line,
  * within one deadline. It lives inside its owner's object; the callback runs
- * exactly once per probe_start() unless probe_cancel() comes first, and may
- * start the next one.
+ * exactly once per probe_start() unless probe_cancel() comes first, never from
+ * inside probe_start(), and may start the next one.
  */
 #ifndef STANDIN_CORE_PROBE_H
 #define STANDIN_CORE_PROBE_H
@@ -35,7 +35,7 @@ struct probe_spec {
 	unsigned timeout_ms;
 	/* HTTP; borrowed while the probe runs */
 	const char *method, *path, *host; /* NULL: "GET", "/", the address */
-	unsigned status_min, status_max;  /* 0: 200..399 */
+	unsigned status_min, status_max;  /* 0, 0: 200..399; max 0: min only */
 };
 
 struct probe {
@@ -49,7 +49,8 @@ struct probe {
 	unsigned reply_len, sent;
 	ev_io io;
 	ev_timer timer;
-	bool running;
+	bool running, connected;
+	enum probe_result early; /* what failed at once, reported by the timer */
 };
 
 void probe_init(struct probe *p, struct worker *w, void (*done)(struct probe *p, enum probe_result res));

@@ -40,14 +40,15 @@ struct worker {
 	struct endpoints *endpoints; /* owns: app@NAME addresses */
 	struct pools pools;        /* every pool of this worker */
 	struct hash_key hash_key;  /* drawn at start */
-	struct hist loop_lag_us;   /* how late timers and events run: `show info` */
+	struct hist loop_lag_us;   /* what an event may have waited for the others of its cycle: `show info` */
 	uint64_t start_ms;         /* clock_ms() at start */
-	uint64_t now_ms;           /* monotonic, read once a cycle: clock_ms() */
+	uint64_t now_ms, cycle_us; /* monotonic, read once a cycle: clock_ms() */
 	bool stopping;             /* soft stop asked: no new connections */
 	int exit_status;
 	ev_prepare prepare;
 	ev_check check;
-	ev_timer lag_timer;
+	ev_idle idle;              /* keeps the loop awake for tasks that tasks asked for */
+	bool ended;                /* worker_stop() was called */
 	struct list tasks;         /* struct task, in the order asked */
 
 	/* one per layer, owned by it, made by its <layer>_worker_init() */
@@ -59,16 +60,17 @@ struct worker {
 	struct ops *ops;
 };
 
-/* Makes loop, pools, logger, endpoints, helper thread. 0 or -errno. */
+/* Makes loop, pools, logger, endpoints, helper thread; SIGPIPE is ignored from here on. Zeroes *w first: set
+ * the layers' pointers after it. 0, or -errno with nothing left behind. */
 int worker_init(struct worker *w);
 /* Runs until worker_stop(). Returns the exit status. */
 int worker_run(struct worker *w);
 void worker_stop(struct worker *w, int exit_status);
-/* After every layer has freed its own. */
+/* After every layer has freed its own. Runs the helper's queued jobs and the deferred tasks to their end. */
 void worker_destroy(struct worker *w);
 
 /* Deferred work: runs once at the end of this loop cycle, in the order asked,
- * before the loop sleeps. Objects closed in a cycle are freed here, so no slot
+ * before the loop sleeps; asked for by a task, at the end of the next cycle. Objects closed in a cycle are freed here, so no slot
  * is reused within the batch of events that closed it. A struct task lives
  * inside its object; asking twice is harmless; task_cancel() before freeing. */
 struct task {
