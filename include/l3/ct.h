@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * ct.h - the kernel's connection tracker, by netlink
+ *
+ * Requests are answered inside sendmsg() (ctnetlink works in the caller's
+ * context), so each call is a send and a receive that never wait: 5 to 20 us.
+ * A tuple may be given in either direction; addresses and ports are as seen on
+ * the wire of that direction. Marks are changed under a mask, so foreign bits
+ * stay.
+ *
+ * Room is left for kernel sequence adjustment (CTA_SEQ_ADJ_*, FACTS §5): such an
+ * entry must be created by ctnetlink; that is a later issue's ct_create().
+ */
+#ifndef STANDIN_L3_CT_H
+#define STANDIN_L3_CT_H
+
+#include "core/net.h"
+
+struct ct;
+
+struct ct_entry {
+	struct addr src, dst;             /* original direction */
+	struct addr reply_src, reply_dst; /* reply direction: dst and src, where there is no NAT */
+	uint32_t mark;
+	uint32_t status;                  /* IPS_* of linux/netfilter/nf_conntrack_common.h */
+	uint32_t id;
+	uint32_t timeout_s;
+	uint8_t tcp_state;                /* TCP_CONNTRACK_* */
+	bool nat;                         /* addresses or ports are changed: such flows are not supported */
+};
+
+/* Opens the request socket. 0 or -errno (-EPERM; -EPROTONOSUPPORT: the kernel has no ctnetlink). */
+int ct_open(struct ct **out);
+void ct_close(struct ct **ct);
+
+/* All: 0, -ENOENT when the tracker does not know the tuple, else -errno. */
+int ct_get(struct ct *ct, const struct addr *src, const struct addr *dst, struct ct_entry *out);
+/* mark = (mark & ~mask) | (value & mask) */
+int ct_set_mark(struct ct *ct, const struct addr *src, const struct addr *dst, uint32_t value, uint32_t mask);
+int ct_delete(struct ct *ct, const struct addr *src, const struct addr *dst);
+
+/* DESTROY events, for records of offloaded flows. A second socket with its own
+ * descriptor to watch; TCP only; events whose mark has none of <mask>'s bits are
+ * dropped before <fn>. */
+struct ct_events;
+typedef void ct_event_fn(void *arg, const struct ct_entry *gone);
+int ct_events_open(struct ct_events **out, uint32_t mask, ct_event_fn *fn, void *arg);
+int ct_events_fd(const struct ct_events *ev);
+/* Reads what is there, at most <budget> messages. The number read, or -errno; -ENOBUFS: some were lost (the
+ * records concerned go by their idle timeout). */
+int ct_events_read(struct ct_events *ev, unsigned budget);
+void ct_events_close(struct ct_events **ev);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * seqtrk.h - what is known of both directions of a TCP connection
+ *
+ * Pure: numbers in, numbers out; no clock, no log. It sees every segment that
+ * the gateway sees and remembers what border needs to impersonate either end
+ * at any time: options of the handshake, sequence edges, windows, timestamps.
+ *
+ * side[0] is the client (who sent the SYN), side[1] the server. A side's fields
+ * describe what *it sent*. Everything is kept in the sender's own numbers: its
+ * `nxt` as it counts, and its `ack` in the numbers of the peer, who sent what
+ * is acknowledged. For a translated flow this means: seq before, ack after
+ * translation - give seqtrk_see() the flow's xlate and it is done. What an end
+ * knows of its peer is then nxt + delta (xlate_seq()).
+ *
+ * Only a segment that its receiver would accept (RFC 9293 3.10.7.4, RFC 5961)
+ * moves anything; a forged one is answered SEQTRK_BAD_* and leaves no trace.
+ *
+ * All arithmetic is mod 2^32 (RFC 1982); seq_lt() and friends below.
+ */
+#ifndef STANDIN_L3_SEQTRK_H
+#define STANDIN_L3_SEQTRK_H
+
+#include "core/compiler.h"
+
+struct seg;
+struct xlate;
+
+static inline bool seq_lt(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static inline bool seq_le(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) <= 0;
+}
+
+static inline bool seq_gt(uint32_t a, uint32_t b)
+{
+	return seq_lt(b, a);
+}
+
+static inline bool seq_ge(uint32_t a, uint32_t b)
+{
+	return seq_le(b, a);
+}
+
+static inline uint32_t seq_max(uint32_t a, uint32_t b)
+{
+	return seq_lt(a, b) ? b : a;
+}
+
+enum { /* struct seqtrk_side.f */
+	SEQTRK_F_SYN   = 0x01, /* SYN seen: isn, mss and options are known */
+	SEQTRK_F_NXT   = 0x02, /* nxt is known */
+	SEQTRK_F_ACK   = 0x04, /* ack, win, right are known */
+	SEQTRK_F_TSVAL = 0x08, /* tsval is known */
+	SEQTRK_F_FIN   = 0x10, /* FIN seen, at fin_seq */
+	SEQTRK_F_WS    = 0x20, /* its SYN had window scale: wscale */
+	SEQTRK_F_SACK  = 0x40, /* its SYN had SACK permitted */
+	SEQTRK_F_TS    = 0x80, /* its SYN had timestamps */
+};
+
+struct seqtrk_side {
+	uint32_t isn;
+	uint32_t nxt;     /* the edge: highest sequence end of it that was let through (or held: see hold) */
+	uint32_t ack;     /* highest acknowledgement it sent */
+	uint32_t win;     /* window of its newest acceptable ACK, in bytes (scaled) */
+	uint32_t max_win; /* largest it ever advertised, in bytes */
+	uint32_t right;   /* highest ack + win it advertised: its peer may send up to here */
+	uint32_t tsval;   /* newest */
+	uint32_t fin_seq; /* sequence number of its FIN */
+	uint16_t mss;     /* of its SYN; 536 (1220 for IPv6) when it gave none */
+	uint8_t wscale;   /* 0 without SEQTRK_F_WS, or where the peer did not offer it */
+	uint8_t f;        /* SEQTRK_F_* */
+};
+
+enum { /* struct seqtrk.f: why a connection cannot be promoted, and what is agreed */
+	SEQTRK_C_WS    = 0x01,  /* both ends have window scale: windows outside SYNs are scaled */
+	SEQTRK_C_SACK  = 0x02,  /* both ends have SACK */
+	SEQTRK_C_TS    = 0x04,  /* both ends have timestamps */
+	SEQTRK_C_SYNACK = 0x08, /* SYN-ACK seen */
+	SEQTRK_C_EST   = 0x10,  /* the handshake's ACK was seen: established */
+	SEQTRK_C_MPTCP = 0x20,
+	SEQTRK_C_AUTH  = 0x40,  /* MD5 or AO */
+	SEQTRK_C_TFO   = 0x80,  /* Fast Open asked or SYN with data */
+	SEQTRK_C_URG   = 0x100, /* urgent data seen */
+	SEQTRK_C_RST   = 0x200, /* a valid RST seen */
+};
+
+struct seqtrk {
+	struct seqtrk_side side[2];
+	uint16_t f;       /* SEQTRK_C_* */
+	uint8_t v6;       /* for the default MSS */
+	uint8_t pad;
+};
+static_assert(sizeof(struct seqtrk) <= 96, "one per flow");
+
+enum seqtrk_res {
+	SEQTRK_OK,          /* acceptable: edges were moved */
+	SEQTRK_OLD,         /* acceptable, nothing new: retransmission, keepalive probe, old duplicate ACK. Forward. */
+	SEQTRK_SYN,         /* first or retransmitted SYN or SYN-ACK of this connection. Forward. */
+	SEQTRK_NEW_SYN,     /* a SYN with another ISN: a new connection on the same addresses, where the old one
+	                     * allows (both FINs or a RST seen, or no answer yet). Nothing moved: start anew. */
+	SEQTRK_RESET,       /* a RST its receiver will obey */
+	SEQTRK_CHALLENGE,   /* in the window but not exact: RST or SYN that its receiver answers with a challenge
+	                     * ACK, or an ACK too old to be heard. Forward; nothing moved. */
+	SEQTRK_BAD_SEQ,     /* outside its receiver's window */
+	SEQTRK_BAD_ACK,     /* acknowledges what was never sent */
+	SEQTRK_BAD_FLAGS,   /* no ACK, SYN or RST; SYN with FIN or RST */
+	SEQTRK_UNKNOWN,     /* this side's or its peer's numbers are not known (no handshake, relearning) and this
+	                     * segment could not teach them */
+	SEQTRK_RES_COUNT
+};
+extern const char *const seqtrk_res_name[SEQTRK_RES_COUNT];
+
+static inline bool seqtrk_acceptable(enum seqtrk_res r)
+{
+	return r <= SEQTRK_SYN || r == SEQTRK_RESET;
+}
+
+/* Starts from a SYN that comes from the client. */
+void seqtrk_init(struct seqtrk *t, const struct seg *syn);
+/* Starts without a handshake (no-syn): nothing is known; both directions are learnt. Never promotable. */
+void seqtrk_init_blind(struct seqtrk *t, bool v6);
+
+/* A segment of side <d> passes. <x>: the flow's translation, or NULL; <s> is as it came, not yet
+ * translated. Judges it and, when acceptable, moves edges, windows, timestamps, flags. */
+enum seqtrk_res seqtrk_see(struct seqtrk *t, int d, const struct seg *s, const struct xlate *x);
+
+/* The same without moving `nxt` or noting its FIN: for a segment that is held back. Its ACK, window and
+ * timestamp count (FACTS §3: ACKs are learnt from held packets too). */
+enum seqtrk_res seqtrk_hold(struct seqtrk *t, int d, const struct seg *s, const struct xlate *x);
+
+/* Judges only. */
+enum seqtrk_res seqtrk_judge(const struct seqtrk *t, int d, const struct seg *s, const struct xlate *x);
+
+/* Part of the connection passed unseen (offloaded, or carried by pseudo sockets): forgets what moved
+ * (nxt, ack, windows' position, TSval), keeps the handshake's facts. The next segment of each direction
+ * teaches it; seqtrk_known() tells when both did. */
+void seqtrk_relearn(struct seqtrk *t);
+bool seqtrk_known(const struct seqtrk *t);
+
+/* After demotion border knows better: both edges exactly. <nxt>: highest sequence side <d> has sent, in its
+ * own numbers; all of it acknowledged by the peer. <win>: bytes that <d>'s peer may believe <d> to accept. */
+void seqtrk_set(struct seqtrk *t, int d, uint32_t nxt, uint32_t win);
+
+/* ---- questions for a cut (FACTS §3). A cut is a sequence number of side <d>, in its own numbers ---- */
+enum seqtrk_where {
+	SEQTRK_BELOW,     /* ends at or below the cut; pure ACKs at the cut are below */
+	SEQTRK_STRADDLES, /* begins below, ends beyond */
+	SEQTRK_BEYOND,    /* data or FIN that begins at or beyond the cut */
+};
+enum seqtrk_where seqtrk_where(const struct seg *s, uint32_t cut);
+/* Has the peer acknowledged all that <d> sent below <cut>? False while unknown. */
+bool seqtrk_acked(const struct seqtrk *t, int d, uint32_t cut);
+/* Is anything of <d> unacknowledged? */
+bool seqtrk_in_flight(const struct seqtrk *t, int d);
+
+/* Why this connection cannot be promoted now, by name ("no-syn", "syn", "mptcp", "md5", "urgent", "fin",
+ * "rst", "unknown"), or NULL when it can. The names are those of `promote_failures`. */
+const char *seqtrk_refusal(const struct seqtrk *t);
+
+/* ---- what TCP_REPAIR needs to impersonate one end towards the other (FACTS §1) ---- */
+struct seqtrk_repair {
+	uint32_t snd_seq;    /* TCP_QUEUE_SEQ of the send queue: in the peer's view of the impersonated end */
+	uint32_t rcv_seq;    /* TCP_QUEUE_SEQ of the receive queue: the peer's own next sequence */
+	uint16_t mss;        /* TCP_MAXSEG and TCPOPT_MAXSEG: from the peer's SYN */
+	uint8_t wscale_peer; /* TCPOPT_WINDOW = peer's | own << 16; both 0 without SEQTRK_C_WS */
+	uint8_t wscale_own;
+	bool ws, sack, ts;   /* what both have */
+	uint32_t snd_wl1;    /* rcv_seq - 1 */
+	uint32_t snd_wnd;    /* the peer's last window, bytes */
+	uint32_t max_window; /* largest the peer ever advertised, bytes */
+	uint32_t rcv_wnd;    /* what the impersonated end last advertised, from rcv_seq on, bytes */
+	uint32_t rcv_wup;    /* rcv_seq */
+	uint32_t tsval;      /* TCP_TIMESTAMP: even, not below any TSval sent for the impersonated end; 0 without ts */
+	uint32_t ts_recent;  /* newest TSval of the peer, informative */
+};
+/* <as>: the side that is impersonated; the socket talks to side !as. Meant for when both cuts are acked. */
+void seqtrk_repair(const struct seqtrk *t, int as, const struct xlate *x, struct seqtrk_repair *out);
+
+#endif
