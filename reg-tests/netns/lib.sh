@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# lib.sh - three hosts, a web server, a gateway with standin, and ways to ask what happened
+#
+# Sourced by the tests beside it and by contrib/demo.sh. The hosts are network namespaces joined by
+# veth pairs, with the offloads that veth has by default:
+#
+#	client  192.0.2.2     ---  gw  192.0.2.1    198.51.100.1     ---  server  198.51.100.2
+#	        2001:db8:1::2          2001:db8:1::1  2001:db8:2::1               2001:db8:2::2
+#
+# Everything made here carries $ID in its name and ends with the script, however that ends:
+# processes are started by spawn(), namespaces by hosts_up(), files live in $T.
+#
+# A test is written as
+#
+#	. "$(dirname "$0")/lib.sh"
+#	hosts_up; nginx_up; standin_up "$top/conf/demo.cfg"
+#	is "what should be so" "$(what it is)" "what it should be"
+#	finish
+
+set -u
+LC_ALL=C
+export LC_ALL
+top=$(cd "$(dirname "$0")/../.." && pwd)
+[ -e "$top/reg-tests/netns/lib.sh" ] || top=$(cd "$(dirname "$0")/.." && pwd)
+BUILD=${BUILD:-$top/build/gcc}
+STANDIN=${STANDIN:-$top/standin}
+tools=$BUILD/tools
+: "${STANDIN_TEST_ID:=standin-$$}"
+export STANDIN_TEST_ID
+ID=$STANDIN_TEST_ID
+T=$(mktemp -d "${TMPDIR:-/tmp}/$ID.XXXX")
+chmod 755 "$T"
+SOCK=$T/standin.sock
+
+C4=192.0.2.2 C6=2001:db8:1::2
+S4=198.51.100.2 S6=2001:db8:2::2
+G4=192.0.2.1 G6=2001:db8:1::1
+
+#
+# Findings
+#
+
+failed=0
+ok() {
+	echo "ok - $*"
+}
+not_ok() {
+	failed=$((failed + 1))
+	echo "not ok - $*"
+}
+
+# is WHAT GOT WANTED
+is() {
+	if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: got '$2', wanted '$3'"; fi
+}
+# less WHAT GOT LIMIT, more WHAT GOT LIMIT: whole numbers, limits included
+less() {
+	if [ "${2:-x}" -le "$3" ] 2>/dev/null; then ok "$1 ($2 <= $3)"; else not_ok "$1: got '$2', wanted at most $3"; fi
+}
+more() {
+	if [ "${2:-x}" -ge "$3" ] 2>/dev/null; then ok "$1 ($2 >= $3)"; else not_ok "$1: got '$2', wanted at least $3"; fi
+}
+# has WHAT TEXT PATTERN, has_not: a grep -E pattern
+has() {
+	if printf '%s\n' "$2" | grep -Eq -- "$3"; then ok "$1"; else not_ok "$1: no '$3' in: $2"; fi
+}
+has_not() {
+	if printf '%s\n' "$2" | grep -Eq -- "$3"; then not_ok "$1: found '$3' in: $2"; else ok "$1"; fi
+}
+# runs WHAT COMMAND...: it ends with status 0
+runs() {
+	what=$1
+	shift
+	if said=$("$@" 2>&1); then ok "$what"; else not_ok "$what: $* ended with $?: $said"; fi
+}
+# skip WHY: the whole script
+skip() {
+	echo "skipped: $*"
+	exit 77
+}
+finish() {
+	standin_down
+	[ "$failed" -eq 0 ] || standin_says
+	exit $((failed > 0))
+}
+standin_says() {
+	for l in "$T"/standin*.log; do
+		[ ! -s "$l" ] || { echo "-- $(basename "$l")"; tail -n "${1:-40}" "$l"; }
+	done
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds, 20 times a second
+wait_for() {
+	tries=$(($1 * 20))
+	shift
+	while [ "$tries" -gt 0 ]; do
+		"$@" >/dev/null 2>&1 && return 0
+		tries=$((tries - 1))
+		sleep 0.05
+	done
+	return 1
+}
+
+# word NAME TEXT: the first value of name=value in what one of the tools said
+word() {
+	printf '%s\n' "$2" | tr ' ' '\n' | sed -n "s/^$1=//p" | head -n 1
+}
+
+sha_of() {
+	openssl dgst -sha256 -r | cut -d' ' -f1
+}
+
+#
+# Processes and hosts
+#
+
+spawned=
+
+# spawn NAME HOST COMMAND...: in the background, its words to $T/NAME.log, its pid in $spawn_pid
+spawn() {
+	spawn_name=$1 spawn_host=$2
+	shift 2
+	(exec nsenter --net="/run/netns/$ID-$spawn_host" "$@" </dev/null >>"$T/$spawn_name.log" 2>&1) &
+	spawn_pid=$!
+	spawned="$spawned $spawn_pid"
+}
+
+# on HOST COMMAND...
+on() {
+	on_host=$1
+	shift
+	nsenter --net="/run/netns/$ID-$on_host" "$@"
+}
+
+# ended PID: it is gone, and waited for
+ended() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+# stop PID [SIGNAL [SECONDS]]: returns its exit status; killed when it takes longer
+stop() {
+	kill "-${2:-TERM}" "$1" 2>/dev/null
+	wait_for "${3:-10}" ended "$1" || {
+		kill -KILL "$1" 2>/dev/null
+		echo "process $1 had to be killed" >&2
+	}
+	wait "$1" 2>/dev/null
+}
+
+cleanup() {
+	trap '' INT TERM HUP
+	trap - EXIT
+	for pid in $spawned; do
+		kill -TERM "$pid" 2>/dev/null
+	done
+	for pid in $spawned; do
+		wait_for 10 ended "$pid" || kill -KILL "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	for host in client gw server; do
+		[ ! -e "/run/netns/$ID-$host" ] || ip netns del "$ID-$host"
+	done
+	rm -rf "$T"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# pair HOST DEV ADDR4 ADDR6 PEER DEV ADDR4 ADDR6
+pair() {
+	ip link add "$2" netns "$ID-$1" type veth peer name "$6" netns "$ID-$5" &&
+		pair_end "$1" "$2" "$3" "$4" && pair_end "$5" "$6" "$7" "$8"
+}
+pair_end() {
+	ip -n "$ID-$1" addr add "$3/24" dev "$2" &&
+		ip -n "$ID-$1" addr add "$4/64" dev "$2" nodad &&
+		ip -n "$ID-$1" link set "$2" up
+}
+
+hosts_up() {
+	[ "$(id -u)" -eq 0 ] || skip "not root"
+	for host in client gw server; do
+		ip netns add "$ID-$host" || skip "no network namespaces"
+		ip -n "$ID-$host" link set lo up
+	done
+	pair client eth0 $C4 $C6 gw lan0 $G4 $G6 || skip "no veth"
+	pair server eth0 $S4 $S6 gw wan0 198.51.100.1 2001:db8:2::1 || skip "no veth"
+	ip -n "$ID-client" route add default via $G4
+	ip -n "$ID-client" route add default via $G6
+	ip -n "$ID-server" route add default via 198.51.100.1
+	ip -n "$ID-server" route add default via 2001:db8:2::1
+	on gw sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	wait_for 5 hosts_ready
+}
+hosts_ready() {
+	! ip -n "$ID-client" -6 addr show tentative | grep -q inet6 &&
+		! ip -n "$ID-gw" -6 addr show tentative | grep -q inet6
+}
+
+#
+# The server host
+#
+
+# big_file SIZE: $T/www/big, of bytes that look random; its sum in $big_sum
+big_file() {
+	mkdir -p "$T/www"
+	head -c "$1" /dev/zero | openssl enc -aes-128-ctr -K 5 -iv 5 2>/dev/null >"$T/www/big"
+	big_sum=$(sha_of <"$T/www/big")
+}
+
+# sites NAME...: a CA in $T/tls/ca.pem, and for each name a certificate and its key in $T/tls/NAME.pem;
+# $T/tls/gw-NAME.pem is another one for that name, which the gateway shows when it looks inside
+sites() {
+	mkdir -p "$T/tls"
+	(
+		cd "$T/tls" || exit 1
+		key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout"
+		openssl req -x509 $key ca.key -out ca.pem -subj "/CN=test authority" -days 30 2>/dev/null
+		for site in "$@"; do
+			for who in "" gw-; do
+				printf 'subjectAltName=DNS:%s\n' "$site" >ext
+				openssl req $key key -out req -subj "/O=${who:-server}/CN=$site" 2>/dev/null &&
+					openssl x509 -req -in req -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
+						-extfile ext -out crt 2>/dev/null &&
+					cat crt key >"$who$site.pem"
+			done
+		done
+		rm -f key req crt ext
+	)
+}
+
+# nginx_up: on ports 80 and, when sites() was called, 443 of the server. Its log has one line for a
+# request: connection serial number, request on it, request line, X-Standin header, host name
+nginx_up() {
+	mkdir -p "$T/www" "$T/nginx"
+	echo "plain text, forwarded" >"$T/www/plain"
+	echo "text that policy wants inspected" >"$T/www/inspect"
+	{
+		cat <<-EOC
+			user root;
+			worker_processes 1;
+			pid $T/nginx/pid;
+			error_log $T/nginx/error.log;
+			events { worker_connections 1024; }
+			http {
+				log_format seen '\$connection \$connection_requests "\$request" x="\$http_x_standin" host="\$host"';
+				access_log $T/nginx/access.log seen;
+				client_body_temp_path $T/nginx/body;
+				proxy_temp_path $T/nginx/proxy;
+				fastcgi_temp_path $T/nginx/fastcgi;
+				uwsgi_temp_path $T/nginx/uwsgi;
+				scgi_temp_path $T/nginx/scgi;
+				client_max_body_size 0;
+				sendfile on;
+				keepalive_timeout 60;
+				keepalive_requests 100000;
+				default_type application/octet-stream;
+				server {
+					listen 80 default_server;
+					listen [::]:80 default_server;
+					root $T/www;
+					location / { try_files \$uri /plain; }
+					location = /limited { limit_rate 20m; alias $T/www/big; }
+					location /status/ { return 404; }
+				}
+		EOC
+		for pem in "$T"/tls/[!g]*.example.pem; do
+			[ -e "$pem" ] || continue
+			site=$(basename "$pem" .pem)
+			cat <<-EOC
+				server {
+					listen 443 ssl;
+					listen [::]:443 ssl;
+					server_name $site;
+					ssl_certificate $pem;
+					ssl_certificate_key $pem;
+					root $T/www;
+					location / { try_files \$uri /plain; }
+				}
+			EOC
+		done
+		echo "}"
+	} >"$T/nginx/conf"
+	spawn nginx server nginx -e "$T/nginx/error.log" -c "$T/nginx/conf" -g 'daemon off;'
+	wait_for 10 on server "$tools/httpka" 127.0.0.1 80 /plain || {
+		not_ok "nginx answers: $(cat "$T/nginx.log" "$T/nginx/error.log")"
+		exit 1
+	}
+	: >"$T/nginx/access.log"
+}
+nginx_log() {
+	cat "$T/nginx/access.log"
+}
+
+# ramp_up: ramp's server on port 7 of the server, and one that speaks first on port 25
+ramp_up() {
+	spawn ramp7 server "$tools/ramp" serve 7
+	spawn ramp25 server "$tools/ramp" serve -b "220 ramp" 25
+	wait_for 5 on server "$tools/ramp" call 127.0.0.1 7 1 1 &&
+		wait_for 5 on server "$tools/ramp" call -b 127.0.0.1 25 1 1
+}
+
+#
+# The gateway host
+#
+
+standin_pid=
+
+# standin_up [ARGUMENT...]: standin in the gateway's namespace with these files, and $T/*.cfg when there
+# are none. Configurations find the environment's $DEMO_DIR as the place for sockets and certificates.
+standin_up() {
+	DEMO_DIR=$T
+	export DEMO_DIR
+	files=
+	[ $# -gt 0 ] || for f in "$T"/*.cfg; do files="$files -f $f"; done
+	spawn standin gw "$STANDIN" $files "$@"
+	standin_pid=$spawn_pid
+	wait_for 10 standin_ready || {
+		not_ok "standin starts: $(cat "$T/standin.log")"
+		exit 1
+	}
+}
+standin_ready() {
+	ended "$standin_pid" || ctl show info >/dev/null
+	! ended "$standin_pid" && ctl show info >/dev/null 2>&1
+}
+
+# standin_down: ends it by SIGTERM; a bad exit status, or a rule or sysctl left behind, is a failure
+standin_down() {
+	[ -n "$standin_pid" ] || return 0
+	stop "$standin_pid" TERM 15
+	status=$?
+	standin_pid=
+	case $status in
+	0 | 143) ok "standin ends when told to" ;;
+	*) not_ok "standin ends when told to: exit status $status" ;;
+	esac
+	is "no firewall rule is left" "$(gw_rules)" ""
+	is "no routing rule is left" "$(on gw ip rule; on gw ip -6 rule)" "$(on server ip rule; on server ip -6 rule)"
+}
+gw_rules() {
+	for save in iptables-save ip6tables-save; do
+		on gw $save -t mangle 2>/dev/null | grep '^-A'
+	done
+}
+
+# ctl COMMAND...: to the stats socket
+ctl() {
+	"$tools/stctl" "$SOCK" "$@"
+}
+
+# flow_by FILTER FIELD: of the flow that a jq condition chooses, e.g. flow_by '.dst|endswith(":80")' .state
+flow_by() {
+	ctl show flow json | jq -r "[.[] | select($1)] | last | $2"
+}
+# gateway FIELD: e.g. gateway .packets
+gateway() {
+	ctl show gateway json | jq -r ".[0] | $1"
+}
+
+#
+# What the wire saw
+#
+
+# capture_on HOST...: starts tcpdump there; capture_off ends all of them
+captures=
+capture_on() {
+	for host in "$@"; do
+		spawn "tcpdump-$host" "$host" tcpdump -i eth0 -s 120 -B 16384 --immediate-mode -U -w "$T/$host.pcap" tcp
+		captures="$captures $spawn_pid"
+		wait_for 5 grep -q 'listening on' "$T/tcpdump-$host.log"
+	done
+}
+capture_off() {
+	sleep 0.3
+	for pid in $captures; do
+		stop "$pid" INT
+	done
+	captures=
+}
+
+# wire_clean HOST [CONNECTIONS]: every captured connection has one handshake and no reset
+wire_clean() {
+	sum=$("$tools/pcapsum" "$T/$1.pcap")
+	is "the $1 saw ${2:-1} connection" "$(printf '%s\n' "$sum" | grep -c .)" "${2:-1}"
+	has_not "one handshake and no reset at the $1" "$sum" 'syn=([^1]|1[0-9]) .*|synack=([^1]|1[0-9]) |rst=[^0] '
+}
