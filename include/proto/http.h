@@ -29,6 +29,7 @@ struct http_hdr {
 #define HTTP_F_CONN_UPG    0x0010 /* Connection: upgrade, with Upgrade: */
 #define HTTP_F_EXPECT_100  0x0020
 #define HTTP_F_HOST        0x0040
+#define HTTP_F_FIXED       0x0080 /* the parser dropped what repeats: the head must be written anew, not passed as it came */
 
 struct http_head {
 	bool is_response;
@@ -47,11 +48,22 @@ struct http_head {
 /* First header called <name> at or after index *pos; *pos is set past it. NULL: no more. */
 const struct http_hdr *http_hdr_find(const struct http_head *h, struct str name, unsigned *pos);
 
-/* Iterates the comma-separated values of a header's value, quotes respected. */
-bool http_list_next(struct str *rest, struct str *elem);
+/* Edits of the header array, for rules. They borrow: <name> and <value> live as long as the head. The facts in
+ * head->flags and head->clen stay those of the message as received, since they say how its body is framed:
+ * whoever edits a framing or Connection header must know what it does. Names match without case. */
+bool http_hdr_add(struct http_head *h, struct str name, struct str value); /* false: no slot left */
+bool http_hdr_set(struct http_head *h, struct str name, struct str value); /* in the first one's place, others go */
+unsigned http_hdr_del(struct http_head *h, struct str name);               /* how many went */
+void http_hdr_del_at(struct http_head *h, unsigned idx);                   /* order of the others is kept */
 
-/* Parts of the URI: path without query ("/" when empty; "*" for asterisk form), query without '?', host as in
- * the URI (absolute and authority form) or else the Host header. */
+/* Iterates the comma-separated elements of a header's value, trimmed; quoted strings (RFC 9110 5.6.4) are
+ * respected, empty elements skipped (5.6.1.2). *rest is what is left. */
+bool http_list_next(struct str *rest, struct str *elem);
+bool http_list_has(struct str list, struct str token); /* without case */
+
+/* Parts of the URI: path without query ("/" when empty; "*" for asterisk form, "" for CONNECT's authority form),
+ * query without '?' (null when there is none), host as in the URI (absolute and authority form) or else the
+ * Host header's value; host with its port, as received. */
 struct str http_path(const struct http_head *h);
 struct str http_query(const struct http_head *h);
 struct str http_host(const struct http_head *h);
