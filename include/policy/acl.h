@@ -25,8 +25,13 @@ struct acl_set {
 void acl_set_init(struct acl_set *s);
 void acl_set_release(struct acl_set *s); /* forgets them; memory and compiled expressions are the arena's */
 
-/* `acl <name> <criterion> [flags] <values>`: args[0] is the name. 0, or <0 with *err (malloc'd). */
+/* In all of policy: *err is NULL or malloc'd text when called, and the caller's to free.
+ *
+ * `acl <name> <criterion> [flags] <values>`: args[0] is the name. 0, <0 with *err, or 1 with a warning in *err. */
 int acl_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **err);
+/* The same for the line `acl ...` of a section, reported there. 0, or <0. */
+struct cfg_line;
+int acl_parse_line(struct cfg_line *ln, struct acl_set *s);
 /* args[0] is "if" or "unless". Anonymous ACLs { ... } are added to <s>. NULL with *err. An unknown name
  * tells the nearest. Predefined ACLs (TRUE, FALSE, HTTP, METH_GET, LOCALHOST, ...) exist. */
 struct cond *cond_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **err);

@@ -52,7 +52,7 @@ struct smp_iter {
 struct sample_expr;
 
 /* <text>: "hdr(host),lower". <at>: what the place of use can supply (bits above). Allocates in <a>.
- * NULL with *err set (malloc'd; says the nearest fetch or converter name). <end>: if not NULL,
+ * NULL with *err set (NULL or malloc'd when called; says the nearest fetch or converter name). <end>: if not NULL,
  * parsing stops at the first byte that cannot belong to the expression and *end points to it. */
 struct sample_expr *sample_parse(const char *text, const char **end, unsigned at, struct arena *a, char **err);
 enum smp_type sample_type(const struct sample_expr *e);
