@@ -86,7 +86,7 @@ finish() {
 }
 standin_says() {
 	for l in "$T"/standin*.log; do
-		[ ! -s "$l" ] || { echo "-- $(basename "$l")"; tail -n "${1:-40}" "$l"; }
+		[ ! -s "$l" ] || { echo "-- $(basename "$l")"; tail -n 40 "$l"; }
 	done
 }
 
@@ -121,7 +121,7 @@ spawned=
 spawn() {
 	spawn_name=$1 spawn_host=$2
 	shift 2
-	(exec nsenter --net="/run/netns/$ID-$spawn_host" "$@" </dev/null >>"$T/$spawn_name.log" 2>&1) &
+	(exec nsenter --net="/run/netns/$ID-$spawn_host" "$@" </dev/null >>"$T/$spawn_name.log" 2>&1 9>&-) &
 	spawn_pid=$!
 	spawned="$spawned $spawn_pid"
 }
@@ -255,14 +255,15 @@ nginx_up() {
 				sendfile on;
 				keepalive_timeout 60;
 				keepalive_requests 100000;
+				sendfile_max_chunk 128k;
 				default_type application/octet-stream;
 				server {
 					listen 80 default_server;
 					listen [::]:80 default_server;
 					root $T/www;
 					location / { try_files \$uri /plain; }
-					location = /limited { limit_rate 20m; alias $T/www/big; }
-					location /status/ { return 404; }
+					location /download { alias $T/www/big; }
+					location = /limited { limit_rate 40m; alias $T/www/big; }
 				}
 		EOC
 		for pem in "$T"/tls/[!g]*.example.pem; do
@@ -299,6 +300,35 @@ ramp_up() {
 	spawn ramp25 server "$tools/ramp" serve -b "220 ramp" 25
 	wait_for 5 on server "$tools/ramp" call 127.0.0.1 7 1 1 &&
 		wait_for 5 on server "$tools/ramp" call -b 127.0.0.1 25 1 1
+}
+
+#
+# One connection of the client, kept open: talk_to ADDR [PORT], talk REQUEST, ..., talk_end
+#
+
+talk_to() {
+	rm -f "$T/talk.in" "$T/talk.out"
+	mkfifo "$T/talk.in"
+	(exec nsenter --net="/run/netns/$ID-client" "$tools/httpka" -T 20 "$1" "${2:-80}" \
+		<"$T/talk.in" >"$T/talk.out" 2>&1) &
+	talk_pid=$!
+	spawned="$spawned $talk_pid"
+	exec 9>"$T/talk.in"
+}
+# what httpka says of the response
+talk() {
+	talk_n=$(($(grep -c . "$T/talk.out") + 1))
+	echo "$1" >&9
+	wait_for 25 talk_answered
+	sed -n "${talk_n}p" "$T/talk.out"
+}
+talk_answered() {
+	grep -Eq "^(n=$talk_n |responses)" "$T/talk.out"
+}
+talk_end() {
+	exec 9>&-
+	wait "$talk_pid"
+	tail -n 1 "$T/talk.out"
 }
 
 #
@@ -350,13 +380,88 @@ ctl() {
 	"$tools/stctl" "$SOCK" "$@"
 }
 
-# flow_by FILTER FIELD: of the flow that a jq condition chooses, e.g. flow_by '.dst|endswith(":80")' .state
+# flow_by FILTER FIELD: of the newest flow that a jq condition chooses, e.g. flow_by '.dst|endswith(":80")' .state
 flow_by() {
-	ctl show flow json | jq -r "[.[] | select($1)] | last | $2"
+	ctl show flow json | jq -r "[.[] | select($1)] | min_by(.age_ms) | $2"
+}
+# flow_is FILTER STATE: for wait_for
+flow_is() {
+	[ "$(flow_by "$1" .state)" = "$2" ]
+}
+no_flows() {
+	[ "$(ctl show flow json | jq length)" = 0 ]
+}
+# reload: by signal, and time for it to be done (a bad file never says so on the stats socket)
+reload() {
+	kill -USR2 "$standin_pid"
+	sleep 0.5
 }
 # gateway FIELD: e.g. gateway .packets
 gateway() {
 	ctl show gateway json | jq -r ".[0] | $1"
+}
+
+#
+# Applications (conf/demo-app.cfg)
+#
+
+# app_up [FILE]...: standin with the demo's application, remembering its starts in $DEMO_STATE
+app_up() {
+	DEMO_STATE=${DEMO_STATE:-$T/state/standin.db}
+	export DEMO_STATE
+	mkdir -p "$(dirname "$DEMO_STATE")"
+	install -m 755 "$top/contrib/demo-app.py" "$T/demo-app.py"
+	set -- "$@" "$top/conf/demo-app.cfg"
+	app_files=
+	for f in "$@"; do app_files="$app_files -f $f"; done
+	standin_up $app_files
+}
+# app FIELD: e.g. app .failovers
+app() {
+	ctl show app json | jq -r ".[0] | $1"
+}
+# instance ROLE FIELD: of the ready instance in that role
+instance() {
+	ctl show app json | jq -r "[.[0].instances[] | select(.role == \"$1\" and .state == \"ready\")] | first | $2"
+}
+app_ready() {
+	[ "$(instance primary .pid)" != null ] && [ "$(instance standby .pid)" != null ]
+}
+primary_is() {
+	[ "$(instance primary .pid)" = "$1" ]
+}
+# cgroup_of PID CONTROLLER: the directory that limits it, with cgroup v1 or v2
+cgroup_of() {
+	path=$(sed -n "s/^[0-9]*:[^:]*\b$2\b[^:]*://p" "/proc/$1/cgroup" | head -n 1)
+	if [ -n "$path" ] && [ -d "/sys/fs/cgroup/$2$path" ]; then
+		echo "/sys/fs/cgroup/$2$path"
+	else
+		path=$(sed -n 's/^0:://p' "/proc/$1/cgroup")
+		for root in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+			[ ! -e "$root$path/$2.max" ] || echo "$root$path"
+		done
+	fi
+}
+cgroup_file() {
+	dir=$(cgroup_of "$1" "$2")
+	shift 2
+	for f in "$@"; do
+		[ ! -e "$dir/$f" ] || { cat "$dir/$f"; return; }
+	done
+	echo "none"
+}
+# in bytes; as "quota period" in microseconds; a number
+cgroup_memory() {
+	cgroup_file "$1" memory memory.max memory.limit_in_bytes
+}
+cgroup_cpu() {
+	dir=$(cgroup_of "$1" cpu)
+	if [ -e "$dir/cpu.max" ]; then cat "$dir/cpu.max"; else
+		echo "$(cat "$dir/cpu.cfs_quota_us") $(cat "$dir/cpu.cfs_period_us")"
+	fi
+}
+cgroup_pids() {
+	cgroup_file "$1" pids pids.max
 }
 
 #

@@ -1,0 +1,65 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Demo point 4: a 200 MB transfer promoted and demoted by the stats socket while it runs, and
+# streams in both directions of which every byte is compared.
+. "$(dirname "$0")/lib.sh"
+hosts_up
+big_file 200m
+nginx_up
+ramp_up
+standin_up -f "$top/conf/demo.cfg"
+stall=400
+[ -z "${SAN-}" ] || stall=1500
+
+# cycle FLOW [PAUSE]: promotes and demotes until the flow is gone; how often, in $cycles
+cycle() {
+	cycles=0
+	while said=$(ctl promote flow "$1" fe_bytes) && [ -z "$said" ] &&
+		wait_for 5 flow_is "(.id|tostring) == \"$1\"" promoted; do
+		sleep "${2:-0.05}"
+		said=$(ctl demote flow "$1")
+		[ -z "$said" ] || break
+		wait_for 5 flow_is true translated || break
+		cycles=$((cycles + 1))
+		sleep "${2:-0.05}"
+	done
+}
+
+for addr in $S4 $S6; do
+	capture_on client server
+	rm -f "$T/get.log"
+	spawn get client "$tools/httpka" $addr 80 /limited
+	get=$spawn_pid
+	wait_for 5 flow_is true watched
+	cycle "$(flow_by true .id)" 0.2
+	wait $get
+	capture_off
+	is "$addr: the transfer is whole" "$(word sha256 "$(cat "$T/get.log")")" "$big_sum"
+	has "$addr: the connection ends well" "$(cat "$T/get.log")" 'responses=1 result=ok'
+	more "$addr: promoted and demoted while it ran" "$cycles" 3
+	less "$addr: longest stall, ms" "$(word gap_ms "$(cat "$T/get.log")")" $stall
+	wire_clean client
+	wire_clean server
+	wait_for 10 no_flows
+done
+
+# both directions at once: as fast as it goes, and at rates that show the smallest stall
+for addr in $S4 $S6; do
+	for load in "2g 2g" "20m@4m 20m@4m" "0 20m@4m" "20m@4m 0"; do
+		rm -f "$T/ramp.log"
+		spawn ramp client "$tools/ramp" call $addr 7 $load
+		call=$spawn_pid
+		wait_for 5 flow_is true watched
+		cycle "$(flow_by true .id)"
+		wait $call
+		is "$addr: ramp $load: every byte in its place" $? 0
+		said=$(cat "$T/ramp.log")
+		more "$addr: ramp $load: cycles" "$cycles" 1
+		less "$addr: ramp $load: longest stall there, ms" "$(word c2s_gap_ms "$said")" $stall
+		less "$addr: ramp $load: longest stall back, ms" "$(word s2c_gap_ms "$said")" $stall
+		wait_for 10 no_flows
+	done
+done
+echo "insert: $(gateway .insert_us) remove: $(gateway .remove_us) failures: $(gateway .promote_failures)"
+finish
