@@ -34,7 +34,7 @@ PC_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CPPFLAGS += -Iinclude -Isrc -D_GNU_SOURCE -DSTANDIN_VERSION='"$(VERSION)"' -DPCRE2_CODE_UNIT_WIDTH=8
 # libev's own macros break strict aliasing by design (ev.pod, COMPILER SUPPORT)
 CFLAGS   += -std=gnu11 -g $(OPT) -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	    -Wno-unused-parameter -fno-strict-aliasing -fstack-protector-strong $(PC_CFLAGS) $(EXTRA_CFLAGS)
+	    -Wno-unused-parameter -Wno-missing-field-initializers -fno-strict-aliasing -fstack-protector-strong $(PC_CFLAGS) $(EXTRA_CFLAGS)
 LDLIBS   += $(PC_LIBS) -lev -lpthread -lm
 
 SRCS := $(wildcard src/*/*.c)

@@ -68,10 +68,14 @@ enum cli_ret cli_err(struct cli_ctx *ctx, const char *fmt, ...) PRINTF_LIKE(2, 3
 /* A command that returned CLI_WAIT has something to say, or is done. */
 void cli_wake(struct cli_ctx *ctx);
 
-/* Where `show info` lines go; ops makes it. Text is "Name: value\n"; with <json> set, a member of the open object. */
+/* Where `show info` lines go; ops makes it. Three forms, all HAProxy's: "Name: value", typed, and JSON
+ * (an array of field descriptions). */
+enum info_form { INFO_TEXT, INFO_TYPED, INFO_JSON };
 struct info_sink {
 	struct buf *out;    /* borrows; grows */
-	struct json *json;  /* NULL: text */
+	struct json *json;  /* for INFO_JSON: inside the open array */
+	enum info_form form;
+	unsigned pos;       /* number of the next field */
 };
 
 /* Extra lines that a layer adds to `show info` ("Name: value"), in text or JSON. */

@@ -89,18 +89,61 @@ const struct info_source *info_first(void)
 	return info_head;
 }
 
+/* The part of a JSON field that comes before its value. */
+static void info_json_open(struct info_sink *s, const char *name, const char *type)
+{
+	struct json *j = s->json;
+
+	json_obj_open(j, NULL);
+	json_obj_open(j, "field");
+	json_uint(j, "pos", s->pos);
+	json_str(j, "name", str_c(name));
+	json_obj_close(j);
+	json_uint(j, "processNum", 1);
+	json_obj_open(j, "value");
+	json_str(j, "type", str_c(type));
+}
+
+static void info_json_close(struct info_sink *s)
+{
+	json_obj_close(s->json);
+	json_obj_close(s->json);
+}
+
 void info_uint(struct info_sink *s, const char *name, uint64_t v)
 {
-	if (s->json)
-		json_uint(s->json, name, v);
-	else
+	switch (s->form) {
+	case INFO_TEXT:
 		buf_printf_grow(s->out, "%s: %llu\n", name, (unsigned long long)v);
+		break;
+	case INFO_TYPED:
+		buf_printf_grow(s->out, "%u.%s.1:MGP:u64:%llu\n", s->pos, name, (unsigned long long)v);
+		break;
+	case INFO_JSON:
+		info_json_open(s, name, "u64");
+		json_uint(s->json, "value", v);
+		info_json_close(s);
+		break;
+	}
+	s->pos++;
 }
 
 void info_str(struct info_sink *s, const char *name, const char *v)
 {
-	if (s->json)
-		json_str(s->json, name, str_c(v));
-	else
-		buf_printf_grow(s->out, "%s: %s\n", name, v ? v : "");
+	if (!v)
+		v = "";
+	switch (s->form) {
+	case INFO_TEXT:
+		buf_printf_grow(s->out, "%s: %s\n", name, v);
+		break;
+	case INFO_TYPED:
+		buf_printf_grow(s->out, "%u.%s.1:POS:str:%s\n", s->pos, name, v);
+		break;
+	case INFO_JSON:
+		info_json_open(s, name, "str");
+		json_str(s->json, "value", str_c(v));
+		info_json_close(s);
+		break;
+	}
+	s->pos++;
 }

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * ops_priv.h - shared by the files of ops only
+ */
+#ifndef STANDIN_OPS_PRIV_H
+#define STANDIN_OPS_PRIV_H
+
+#include <ev.h>
+
+#include "cfg/cfg.h"
+#include "core/helper.h"
+#include "core/worker.h"
+#include "ops/ops.h"
+
+/* ---- configuration: `stats socket` lines of the global section ---- */
+struct ops_socket_cfg {
+	struct list node;  /* in ops_cfg.sockets */
+	char *spec;        /* the address as written: its identity across epochs */
+	struct cfg_addr addr;
+	enum cli_level level;
+	unsigned mode;     /* of a unix socket; 0: from the umask */
+	int uid, gid;      /* -1: unchanged */
+	const char *file;
+	int line;
+};
+
+struct ops_cfg {
+	struct list sockets;
+};
+
+extern struct cfg_module ops_module;
+
+/* ---- run time ---- */
+struct cli_listener {
+	struct list node;      /* in ops.listeners */
+	struct worker *w;
+	char *spec;            /* owns */
+	char *unlink_path;     /* owns; unix sockets made by us, else NULL */
+	int fd;                /* owns */
+	ev_io io;
+	enum cli_level level;
+	bool permanent;        /* -S: belongs to no configuration */
+	dev_t dev;             /* of unlink_path when we made it */
+	ino_t ino;
+	bool wanted;           /* marked while an epoch is applied */
+	bool fresh;            /* opened for the epoch being applied */
+};
+
+struct ops {
+	struct worker *w;
+	struct ops_options opt;
+	struct list listeners;
+	struct list conns;     /* struct cli_conn */
+	unsigned nb_conns;
+
+	/* reload.c */
+	struct helper_job reload_job;
+	struct list reload_waiters;
+	struct diag reload_diag;
+	struct epoch *reload_epoch;
+	bool reloading, reload_again;
+	unsigned reloads, reload_failures;
+
+	/* soft stop */
+	ev_timer stop_poll, hard_stop;
+};
+
+/* One connection of an operator. */
+struct cli_conn {
+	struct list node;      /* in ops.conns */
+	struct worker *w;
+	int fd;                /* owns */
+	ev_io rd, wr;
+	ev_timer idle;
+	struct buf in, out;    /* own; grow */
+	char *line;            /* owns: the line being worked on; rest points into it */
+	char *rest;            /* commands not yet begun, or NULL */
+	char *args[CLI_MAX_ARGS + 1];
+	struct cli_ctx ctx;
+	struct task resume;    /* cli_wake() */
+	enum cli_level level;
+	unsigned timeout_ms;
+	bool running;          /* a command has not ended */
+	bool waiting;          /* it returned CLI_WAIT */
+	bool prompt, eof, closing;
+};
+
+/* cli_sock.c */
+int cli_listener_open(struct ops *ops, const struct ops_socket_cfg *sc, struct cli_listener **out, char **err);
+void cli_listener_close(struct cli_listener *l);
+/* cli.c */
+void cli_accept(struct cli_listener *l);
+void cli_conn_close(struct cli_conn *c);
+/* cli_match.c */
+const struct cli_kw *cli_kw_find(char **args, int argc, int *nb_words);
+void cli_help(struct cli_ctx *ctx, char **words, int nb_words, const char *title);
+
+#endif
