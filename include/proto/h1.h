@@ -68,6 +68,9 @@ void h1_body_init_res(struct h1_body *b, const struct http_head *res, enum http_
 /* How many of the <n> bytes belong to this body (framing included). b->done tells the end. <0: -(enum h1_err).
  * The bytes themselves are looked at only where a body is chunked, and there not inside a chunk's data. */
 ssize_t h1_body_feed(struct h1_body *b, const char *p, size_t n);
+/* How many of the next bytes certainly belong to the body and need not be looked at: h1_body_feed() takes them with
+ * <p> NULL. UINT64_MAX: all that will come. */
+uint64_t h1_body_blind(const struct h1_body *b);
 
 /* ---- writing ---- */
 

@@ -240,6 +240,20 @@ ssize_t h1_body_feed(struct h1_body *b, const char *p, size_t n)
 	return (ssize_t)n;
 }
 
+uint64_t h1_body_blind(const struct h1_body *b)
+{
+	if (b->done)
+		return 0;
+	switch ((enum h1_body_kind)b->kind) {
+	case H1_BODY_NONE: return 0;
+	case H1_BODY_CHUNKED: return b->state == CK_DATA ? b->left : 0;
+	case H1_BODY_LENGTH: return b->left;
+	case H1_BODY_CLOSE:
+	case H1_BODY_TUNNEL: break;
+	}
+	return UINT64_MAX;
+}
+
 /* ---- what kind of body, RFC 9112 6.3 ---- */
 
 static void h1_body_set(struct h1_body *b, enum h1_body_kind kind, uint64_t left)
