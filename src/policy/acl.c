@@ -434,7 +434,7 @@ static int cond_terms(struct cond_term *terms, struct acl_set *s, struct arena *
 
 	for (int i = 0; i < argc; i++) {
 		const char *w = args[i];
-		struct acl *acl;
+		struct acl *acl = NULL;
 
 		if (strcmp(w, "||") == 0 || strcasecmp(w, "or") == 0) {
 			if (first || negated)
