@@ -23,25 +23,30 @@ struct cfg_line {
 	struct diag *d;
 	const char *file;       /* arena */
 	int line;
-	char **args;            /* args[argc] is "" (never NULL) */
+	char **args;            /* the keyword's own words first; args[argc] and the one after are "" (never NULL) */
 	int argc;
 	const struct cfg_section *section;
 	void *obj;              /* the open section's object, from its open() */
-	struct cfg_section_state *state;
 	bool no_prefix, default_prefix; /* the line began with `no` / `default`, taken off */
 };
 
 #define CFG_MAX_WORDS 256
 
-/* Report at this line. Both return -1, so `return cfg_err(ln, ...)`. cfg_warn() returns 0. */
+/* A section's word that is also a keyword of the open section (`listen` in an app) is the keyword when a word
+ * with a colon follows: `listen 127.0.0.1:8000-8009`.
+ *
+ * Report at this line. Both return -1, so `return cfg_err(ln, ...)`. cfg_warn() returns 0. */
 int cfg_err(struct cfg_line *ln, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int cfg_warn(struct cfg_line *ln, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int cfg_hint(struct cfg_line *ln, const char *fmt, ...) PRINTF_LIKE(2, 3); /* with -dD only; returns 0 */
+/* Reports a malloc'd message of another parser (a `char **err`) and frees it: "<prefix> : <*err>". Returns -1. */
+int cfg_err_take(struct cfg_line *ln, const char *prefix, char **err);
 
 struct cfg_section {
 	const char *name;      /* "frontend" */
 	uint32_t bit;          /* a unique bit for cfg_kw.sections, assigned below */
 	/* The line that opens it; sets ln->obj. <0: reported; the section's lines are then checked
-	 * for known keywords only. */
+	 * for known keywords only. parse() never sees a NULL ln->obj. */
 	int (*open)(struct cfg_line *ln);
 	/* After its last line; may be NULL. */
 	void (*close)(struct cfg_line *ln);
@@ -63,7 +68,7 @@ enum cfg_type {
 	CFG_T_NONE,   /* parse() does it all */
 	CFG_T_FLAG,   /* no argument; sets a bool; `no` clears it */
 	CFG_T_UINT,   /* unsigned within [min, max] */
-	CFG_T_UINT64,
+	CFG_T_UINT64, /* uint64_t */
 	CFG_T_TIME,   /* unsigned ms: 10, 10ms, 5s, 1m, 1h, 1d; default unit ms */
 	CFG_T_SIZE,   /* uint64_t bytes: 10, 64k, 1m, 2g */
 	CFG_T_STR,    /* char *, arena */
@@ -82,7 +87,15 @@ struct cfg_kw {
 	struct cfg_kw *next;
 };
 
-/* Static tables, from INITCALLs. <kws> ends with an element whose word is NULL. */
+/* Words in kw->word: the first argument is ln->args[cfg_kw_words(kw)]. */
+int cfg_kw_words(const struct cfg_kw *kw);
+/* 0, or -1 and reported, when more than <max> arguments follow the keyword. */
+int cfg_no_more_args(struct cfg_line *ln, const struct cfg_kw *kw, int max);
+/* A time argument of the keyword <what>: 0, or -1 and reported. */
+int cfg_time_arg(struct cfg_line *ln, const char *what, const char *word, unsigned *ms);
+
+/* Static tables, from INITCALLs. <kws> ends with an element whose word is NULL. A word may be registered once for
+ * each section: owning one twice is a BUG. */
 void cfg_register_section(struct cfg_section *s);
 void cfg_register_keywords(struct cfg_kw *kws);
 const struct cfg_kw *cfg_kw_first(void);
@@ -104,7 +117,14 @@ struct cfg_addr {
 };
 int cfg_parse_addr(const char *s, struct cfg_addr *out, char **err);
 
-/* Arena copies for parsers */
+/* Position of <word> in <words>, or -1. */
+int cfg_word_index(const char *const *words, size_t n, const char *word);
+
+/* `.if` and `-cc`: evaluates a condition in <ep>'s environment (NULL: the process's). 0, or -EINVAL with *err
+ * (malloc'd) and *result false. An empty condition is false. */
+int cfg_eval_condition(const struct epoch *ep, const char *text, bool *result, char **err);
+
+/* Arena copies for parsers; NULL and reported on no memory. */
 char *cfg_strdup(struct cfg_line *ln, const char *s);
 void *cfg_zalloc(struct cfg_line *ln, size_t n);
 

@@ -36,7 +36,9 @@ struct cfg_module {
 
 	/* building: on the helper thread; may only touch the epoch */
 	void *(*create)(struct epoch *ep);                 /* its part, empty */
-	void (*resolve)(struct epoch *ep, struct diag *d); /* all sections are read: check, cross-refer */
+	/* All sections are read: check, cross-refer. Called also when lines were wrong, so that everything is told at
+	 * once (not when a section could not even be opened): objects may lack what a wrong line would have set. */
+	void (*resolve)(struct epoch *ep, struct diag *d);
 	void (*destroy)(void *part);
 
 	/* applying: in the loop. <old> is NULL at start. */
@@ -69,7 +71,10 @@ struct cfg_global {
 	uint32_t route_table;     /* default 1000 */
 	const char *state_db;     /* default /var/lib/standin/standin.db */
 	const char *pidfile, *chroot, *user, *group, *node, *description;
-	bool daemon, master_worker, quiet;
+	const char *ca_base, *crt_base; /* put before relative ca-file and crt names, or NULL */
+	bool daemon, master_worker, quiet, zero_warning;
+	unsigned ulimit_n;        /* 0: as it is */
+	int uid, gid;             /* of user/uid and group/gid; -1: unchanged */
 	unsigned promotion_reserve;
 	bool promotion_refuse;
 	unsigned bufsize;         /* tune.bufsize, default 16384 */
@@ -84,6 +89,7 @@ struct epoch {
 	struct arena arena;       /* owns all strings and objects of the configuration */
 	struct cfg_global global;
 	struct list objects;      /* struct cfg_object */
+	struct cfg_env *env;      /* the process's environment as setenv and its kin changed it */
 	void *part[EPOCH_MAX_PARTS];
 	char **files;             /* as given by -f, for reload */
 	int nb_files;
@@ -104,6 +110,11 @@ static inline void *epoch_part(const struct epoch *ep, const struct cfg_module *
 {
 	return ep->part[m->index];
 }
+
+/* NULL when there is none. */
+const char *epoch_getenv(const struct epoch *ep, const char *name);
+/* "NAME=value"..., NULL: for a child process. The array is <a>'s, the strings the epoch's. NULL on no memory. */
+char **epoch_environ(struct epoch *ep, struct arena *a);
 
 /* Adds an object; reports a duplicate (same kind and name) to <d> with both places. */
 void epoch_add_object(struct epoch *ep, struct cfg_object *o, struct diag *d);
