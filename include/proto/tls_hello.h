@@ -12,12 +12,14 @@
 struct tls_hello {
 	uint16_t record_version, version; /* version: the highest offered (supported_versions or legacy) */
 	char sni[256];                    /* lower case, NUL-terminated; "" when none */
-	struct str alpn;                  /* raw protocol name list inside <scratch>, or null */
+	struct str alpn;                  /* raw protocol name list inside <p> or <scratch>, or null */
 	bool has_sni;
+	bool sni_invalid;                 /* a name was given, but it is none: sni is "" */
 };
 
-/* Returns 1: parsed, 0: need more bytes, -1: not a TLS ClientHello. <scratch>: at least 16 KB when the hello
- * spans records; may be NULL otherwise (then a hello in several records is -1). */
+/* Returns 1: parsed, 0: need more bytes, -1: not a TLS ClientHello. What follows the hello's last record is not looked
+ * at. <scratch>: for a hello that spans records, 16 KB will do for any seen so far (one that is larger is -1); may be
+ * NULL otherwise (then a hello in several records is -1). */
 int tls_hello_parse(const uint8_t *p, size_t n, struct tls_hello *out, uint8_t *scratch, size_t scratch_size);
 
 #endif
