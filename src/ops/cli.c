@@ -130,7 +130,8 @@ static void cli_end_command(struct cli_conn *c)
 		c->ctx.kw->release(&c->ctx);
 	c->level = c->ctx.level;
 	c->running = c->waiting = false;
-	buf_printf_grow(&c->out, c->prompt ? "\n> " : "\n");
+	if (!c->closing)
+		buf_printf_grow(&c->out, c->prompt ? "\n> " : "\n");
 	if (!c->rest) {
 		free(c->line);
 		c->line = NULL;

@@ -112,6 +112,12 @@ static int cli_name_cmp(const void *a, const void *b)
 	return !!x->words[i] - !!y->words[i];
 }
 
+/* `help` closes every list, so it is not in it. */
+static bool cli_is_listed(const struct cli_kw *kw, enum cli_level level)
+{
+	return kw->level <= level && strcmp(kw->words[0], "help") != 0;
+}
+
 /* Lists the commands allowed at ctx's level: those near to <words>, or all when there are none. */
 void cli_help(struct cli_ctx *ctx, char **words, int nb_words, const char *title)
 {
@@ -120,14 +126,14 @@ void cli_help(struct cli_ctx *ctx, char **words, int nb_words, const char *title
 	unsigned n = 0, shown, i;
 
 	for (kw = cli_first(); kw; kw = kw->next)
-		n += kw->level <= ctx->level;
+		n += cli_is_listed(kw, ctx->level);
 	all = calloc(n + 1, sizeof(*all));
 	near = calloc(n + 1, sizeof(*near));
 	if (!all || !near)
 		goto out;
 	n = 0;
 	for (kw = cli_first(); kw; kw = kw->next) {
-		if (kw->level <= ctx->level)
+		if (cli_is_listed(kw, ctx->level))
 			near[n++] = (struct cli_near){ kw, cli_distance(kw, words, nb_words) };
 	}
 	if (nb_words)
