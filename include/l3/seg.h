@@ -147,10 +147,10 @@ bool seg_checksum_ok(const struct seg *s);
 
 /* ---- making packets. All write to <dst> of <size> bytes (SEG_BUILD_MAX suffices), with complete
  * checksums, and return the length, or -EMSGSIZE. ---- */
-#define SEG_BUILD_MAX 1024
+#define SEG_BUILD_MAX 160
 
-/* <s> without its payload, SYN, FIN, PSH and URG, all other header bytes and options kept (IP options
- * and extension headers too): the pure ACK that rode on it. */
+/* <s> without its payload, SYN, FIN, PSH and URG: the pure ACK that rode on it. IPv4 and TCP options are
+ * kept, IPv6 extension headers are not (they may be a jumbo payload's). */
 int seg_copy_ack(const struct seg *s, void *dst, size_t size);
 
 /* A bare segment without options or payload. */

@@ -54,7 +54,7 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 enum { /* struct seqtrk_side.f */
 	SEQTRK_F_SYN   = 0x01, /* SYN seen: isn, mss and options are known */
 	SEQTRK_F_NXT   = 0x02, /* nxt is known */
-	SEQTRK_F_ACK   = 0x04, /* ack, win, right are known */
+	SEQTRK_F_ACK   = 0x04, /* ack, win, wl1, right are known */
 	SEQTRK_F_TSVAL = 0x08, /* tsval is known */
 	SEQTRK_F_FIN   = 0x10, /* FIN seen, at fin_seq */
 	SEQTRK_F_WS    = 0x20, /* its SYN had window scale: wscale */
@@ -64,29 +64,33 @@ enum { /* struct seqtrk_side.f */
 
 struct seqtrk_side {
 	uint32_t isn;
-	uint32_t nxt;     /* the edge: highest sequence end of it that was let through (or held: see hold) */
-	uint32_t ack;     /* highest acknowledgement it sent */
-	uint32_t win;     /* window of its newest acceptable ACK, in bytes (scaled) */
+	uint32_t nxt;     /* the edge: highest sequence end of it that was let through */
+	uint32_t ack;     /* highest acknowledgement it sent; the peer's isn: none yet */
+	uint32_t win;     /* its newest window, in bytes (scaled) */
+	uint32_t wl1;     /* seq of the segment that win is from */
 	uint32_t max_win; /* largest it ever advertised, in bytes */
 	uint32_t right;   /* highest ack + win it advertised: its peer may send up to here */
 	uint32_t tsval;   /* newest */
 	uint32_t fin_seq; /* sequence number of its FIN */
 	uint16_t mss;     /* of its SYN; 536 (1220 for IPv6) when it gave none */
-	uint8_t wscale;   /* 0 without SEQTRK_F_WS, or where the peer did not offer it */
+	uint8_t wscale;   /* of its SYN; in force with SEQTRK_C_WS */
 	uint8_t f;        /* SEQTRK_F_* */
 };
 
-enum { /* struct seqtrk.f: why a connection cannot be promoted, and what is agreed */
-	SEQTRK_C_WS    = 0x01,  /* both ends have window scale: windows outside SYNs are scaled */
-	SEQTRK_C_SACK  = 0x02,  /* both ends have SACK */
-	SEQTRK_C_TS    = 0x04,  /* both ends have timestamps */
-	SEQTRK_C_SYNACK = 0x08, /* SYN-ACK seen */
-	SEQTRK_C_EST   = 0x10,  /* the handshake's ACK was seen: established */
-	SEQTRK_C_MPTCP = 0x20,
-	SEQTRK_C_AUTH  = 0x40,  /* MD5 or AO */
-	SEQTRK_C_TFO   = 0x80,  /* Fast Open asked or SYN with data */
-	SEQTRK_C_URG   = 0x100, /* urgent data seen */
-	SEQTRK_C_RST   = 0x200, /* a valid RST seen */
+enum { /* struct seqtrk.f: what is agreed, and what forbids promotion */
+	SEQTRK_C_WS     = 0x001, /* both ends have window scale: windows outside SYNs are scaled */
+	SEQTRK_C_SACK   = 0x002, /* both ends have SACK */
+	SEQTRK_C_TS     = 0x004, /* both ends have timestamps */
+	SEQTRK_C_SYNACK = 0x008, /* SYN-ACK seen */
+	SEQTRK_C_EST    = 0x010, /* and the ACK that answers it: established */
+	SEQTRK_C_MPASK  = 0x020, /* the client asked for MPTCP */
+	SEQTRK_C_MPTCP  = 0x040, /* and the server agreed */
+	SEQTRK_C_AUTH   = 0x080, /* MD5 or AO */
+	SEQTRK_C_TFO    = 0x100, /* Fast Open asked, or data in the SYN; informative */
+	SEQTRK_C_URG    = 0x200, /* urgent data seen */
+	SEQTRK_C_RST    = 0x400, /* a valid RST seen */
+	SEQTRK_C_ISNS   = 0x800, /* SYN-ACKs with different ISNs: the client's ACK will tell which */
+	SEQTRK_C_LEARNT = 0x1000, /* edges were learnt in mid-flow: acknowledgements may still raise them */
 };
 
 struct seqtrk {
@@ -98,26 +102,27 @@ struct seqtrk {
 static_assert(sizeof(struct seqtrk) <= 96, "one per flow");
 
 enum seqtrk_res {
-	SEQTRK_OK,          /* acceptable: edges were moved */
-	SEQTRK_OLD,         /* acceptable, nothing new: retransmission, keepalive probe, old duplicate ACK. Forward. */
-	SEQTRK_SYN,         /* first or retransmitted SYN or SYN-ACK of this connection. Forward. */
-	SEQTRK_NEW_SYN,     /* a SYN with another ISN: a new connection on the same addresses, where the old one
-	                     * allows (both FINs or a RST seen, or no answer yet). Nothing moved: start anew. */
-	SEQTRK_RESET,       /* a RST its receiver will obey */
-	SEQTRK_CHALLENGE,   /* in the window but not exact: RST or SYN that its receiver answers with a challenge
-	                     * ACK, or an ACK too old to be heard. Forward; nothing moved. */
-	SEQTRK_BAD_SEQ,     /* outside its receiver's window */
-	SEQTRK_BAD_ACK,     /* acknowledges what was never sent */
-	SEQTRK_BAD_FLAGS,   /* no ACK, SYN or RST; SYN with FIN or RST */
-	SEQTRK_UNKNOWN,     /* this side's or its peer's numbers are not known (no handshake, relearning) and this
-	                     * segment could not teach them */
+	SEQTRK_OK,        /* its receiver accepts it: edges were moved */
+	SEQTRK_SYN,       /* first or retransmitted SYN or SYN-ACK of this connection */
+	SEQTRK_RESET,     /* a RST that its receiver obeys */
+	/* from here on nothing was moved; forward all the same, unless the caller knows better */
+	SEQTRK_OLD,       /* all below what its receiver acknowledged: a late retransmission, a keepalive probe */
+	SEQTRK_CHALLENGE, /* a RST or SYN that its receiver answers with a challenge ACK (RFC 5961 3, 4), or an ACK
+	                   * too old to be heard (5). During a hold a RST of an end whose data is held looks so too. */
+	SEQTRK_NEW_SYN,   /* a SYN with another ISN where the old connection allows a new one (both FINs or a RST
+	                   * seen, or no answer yet): start anew. */
+	SEQTRK_BAD_SEQ,   /* outside its receiver's window */
+	SEQTRK_BAD_ACK,   /* acknowledges what was never sent */
+	SEQTRK_BAD_FLAGS, /* no ACK, SYN or RST; SYN with FIN or RST */
+	SEQTRK_UNKNOWN,   /* nothing to judge it by, and it cannot teach (RST or SYN while relearning) */
 	SEQTRK_RES_COUNT
 };
 extern const char *const seqtrk_res_name[SEQTRK_RES_COUNT];
 
+/* Did the receiver accept it: may it move states and timers? */
 static inline bool seqtrk_acceptable(enum seqtrk_res r)
 {
-	return r <= SEQTRK_SYN || r == SEQTRK_RESET;
+	return r <= SEQTRK_RESET;
 }
 
 /* Starts from a SYN that comes from the client. */
@@ -136,15 +141,17 @@ enum seqtrk_res seqtrk_hold(struct seqtrk *t, int d, const struct seg *s, const 
 /* Judges only. */
 enum seqtrk_res seqtrk_judge(const struct seqtrk *t, int d, const struct seg *s, const struct xlate *x);
 
-/* Part of the connection passed unseen (offloaded, or carried by pseudo sockets): forgets what moved
- * (nxt, ack, windows' position, TSval), keeps the handshake's facts. The next segment of each direction
- * teaches it; seqtrk_known() tells when both did. */
+/* Part of the connection passed unseen (offloaded; packets lost by the queue): forgets what moved (nxt,
+ * ack, windows), keeps the handshake's facts. The next segment of each direction teaches them again;
+ * seqtrk_known() tells when both did and agree. What the kernel let through unseen just before may still be
+ * on its way beyond the gateway, above the edge that was learnt: fix no cut before one round trip (or 200 ms)
+ * has passed since the recall. */
 void seqtrk_relearn(struct seqtrk *t);
 bool seqtrk_known(const struct seqtrk *t);
 
-/* After demotion border knows better: both edges exactly. <nxt>: highest sequence side <d> has sent, in its
- * own numbers; all of it acknowledged by the peer. <win>: bytes that <d>'s peer may believe <d> to accept. */
-void seqtrk_set(struct seqtrk *t, int d, uint32_t nxt, uint32_t win);
+/* After demotion border knows better. <nxt[d]>: what side d sent in all, in its own numbers; all of it is
+ * acknowledged. <win[d]>: bytes that side d's peer may believe d to accept now. */
+void seqtrk_set(struct seqtrk *t, const uint32_t nxt[2], const uint32_t win[2]);
 
 /* ---- questions for a cut (FACTS §3). A cut is a sequence number of side <d>, in its own numbers ---- */
 enum seqtrk_where {
@@ -158,7 +165,7 @@ bool seqtrk_acked(const struct seqtrk *t, int d, uint32_t cut);
 /* Is anything of <d> unacknowledged? */
 bool seqtrk_in_flight(const struct seqtrk *t, int d);
 
-/* Why this connection cannot be promoted now, by name ("no-syn", "syn", "mptcp", "md5", "urgent", "fin",
+/* Why this connection cannot be promoted now, by name ("no-syn", "opening", "mptcp", "md5", "urgent", "fin",
  * "rst", "unknown"), or NULL when it can. The names are those of `promote_failures`. */
 const char *seqtrk_refusal(const struct seqtrk *t);
 
