@@ -101,6 +101,12 @@ static bool cast_sint_bin(struct sample *s, struct policy_ctx *ctx)
 	return true;
 }
 
+static bool cast_bool_bin(struct sample *s, struct policy_ctx *ctx)
+{
+	s->v.i = s->v.b;
+	return cast_sint_bin(s, ctx);
+}
+
 static bool cast_addr_sint(struct sample *s, struct policy_ctx *ctx)
 {
 	if (s->v.addr.family != AF_INET)
@@ -178,7 +184,8 @@ static bool cast_bin_meth(struct sample *s, struct policy_ctx *ctx)
 }
 
 static smp_cast_fn *const cast_table[SMP_T_COUNT][SMP_T_COUNT] = {
-	[SMP_T_BOOL] = { [SMP_T_BOOL] = cast_none, [SMP_T_SINT] = cast_bool_sint, [SMP_T_STR] = cast_bool_str },
+	[SMP_T_BOOL] = { [SMP_T_BOOL] = cast_none, [SMP_T_SINT] = cast_bool_sint, [SMP_T_STR] = cast_bool_str,
+			 [SMP_T_BIN] = cast_bool_bin },
 	[SMP_T_SINT] = { [SMP_T_SINT] = cast_none, [SMP_T_BOOL] = cast_sint_bool, [SMP_T_ADDR] = cast_sint_addr,
 			 [SMP_T_STR] = cast_sint_str, [SMP_T_BIN] = cast_sint_bin },
 	[SMP_T_ADDR] = { [SMP_T_ADDR] = cast_none, [SMP_T_SINT] = cast_addr_sint, [SMP_T_STR] = cast_addr_str,
