@@ -50,7 +50,7 @@ TOOLS     := $(TOOL_SRCS:reg-tests/netns/%.c=$(BUILD)/tools/%)
 FUZZ_SRCS := $(wildcard reg-tests/fuzz/*.c)
 FUZZERS   := $(FUZZ_SRCS:reg-tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
-.PHONY: all objs deps check demo asan tests units fuzzers install uninstall clean
+.PHONY: all objs deps check demo asan tests units tools fuzzers install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BIN)
@@ -85,6 +85,7 @@ $(BUILD)/fuzz/%: reg-tests/fuzz/%.c $(OBJS)
 objs: $(OBJS)
 units: $(UNITS)
 fuzzers: $(FUZZERS)
+tools: $(TOOLS)
 tests: $(BIN) $(UNITS) $(PLATS) $(TOOLS)
 
 asan:
@@ -93,7 +94,7 @@ asan:
 check: tests
 	@BUILD=$(BUILD) STANDIN=./$(BIN) SAN=$(SAN) sh reg-tests/run.sh $(SUITES)
 
-demo: $(BIN)
+demo: $(BIN) $(TOOLS)
 	sh contrib/demo.sh --no-install
 
 deps:

@@ -85,7 +85,7 @@ finish() {
 	exit $((failed > 0))
 }
 standin_says() {
-	for l in "$T"/standin*.log; do
+	for l in "$T"/standin.log "$T"/app.log; do
 		[ ! -s "$l" ] || { echo "-- $(basename "$l")"; tail -n 40 "$l"; }
 	done
 }
@@ -262,6 +262,7 @@ nginx_up() {
 					listen [::]:80 default_server;
 					root $T/www;
 					location / { try_files \$uri /plain; }
+					location /put/ { dav_methods PUT; create_full_put_path on; }
 					location /download { alias $T/www/big; }
 					location = /limited { limit_rate 40m; alias $T/www/big; }
 				}
@@ -344,10 +345,10 @@ standin_up() {
 	export DEMO_DIR
 	files=
 	[ $# -gt 0 ] || for f in "$T"/*.cfg; do files="$files -f $f"; done
-	spawn standin gw "$STANDIN" $files "$@"
+	spawn "$(basename "$SOCK" .sock)" gw "$STANDIN" $files "$@"
 	standin_pid=$spawn_pid
 	wait_for 10 standin_ready || {
-		not_ok "standin starts: $(cat "$T/standin.log")"
+		not_ok "standin starts: $(cat "$T/$(basename "$SOCK" .sock).log")"
 		exit 1
 	}
 }
@@ -405,16 +406,15 @@ gateway() {
 # Applications (conf/demo-app.cfg)
 #
 
-# app_up [FILE]...: standin with the demo's application, remembering its starts in $DEMO_STATE
+# app_up [ARGUMENT...]: standin with the demo's application, remembering its starts in $DEMO_STATE. $SOCK is
+# its stats socket from then on.
 app_up() {
 	DEMO_STATE=${DEMO_STATE:-$T/state/standin.db}
 	export DEMO_STATE
 	mkdir -p "$(dirname "$DEMO_STATE")"
 	install -m 755 "$top/contrib/demo-app.py" "$T/demo-app.py"
-	set -- "$@" "$top/conf/demo-app.cfg"
-	app_files=
-	for f in "$@"; do app_files="$app_files -f $f"; done
-	standin_up $app_files
+	SOCK=$T/app.sock
+	standin_up "$@" -f "$top/conf/demo-app.cfg"
 }
 # app FIELD: e.g. app .failovers
 app() {
