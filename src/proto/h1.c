@@ -27,6 +27,10 @@
  *   CONNECT           has no content (9110 9.3.6): a length above 0 or a coding is an error.
  *
  * Header names that only other parties confuse ("transfer_encoding") pass as they are.
+ *
+ * HAProxy 2.6, tried with the same messages, is more lenient: it takes a bare LF as a line end, folded lines (as
+ * spaces), control bytes in values, several blanks in the request line, targets of no form, a missing or malformed
+ * Host, HTTP/1.0 with a coding; and of Content-Length and Transfer-Encoding together it drops the former.
  */
 #include "proto/h1.h"
 
@@ -682,21 +686,21 @@ static bool h1_known_method(struct str s)
  * first line with "HTTP/" in it. White space before it counts as nothing. */
 int h1_looks_like_request(const char *p, size_t n)
 {
-	const size_t enough = 4096; /* without a line end: a token, a blank and then this much is taken for one */
-	struct str s = str_n(p, n);
+	const size_t enough = 4096; /* of the first line: without an end by then, one with a blank is taken for one */
+	struct str s = str_n(p, n), t;
 	const char *lf;
 	size_t len;
 
 	while (s.n && memchr("\r\n \t", s.p[0], 4))
 		s = h1_skip(s, 1);
+	s.n = MIN(s.n, enough);
 	len = h1_span(s, C_TOKEN);
 	if (len == s.n)
-		return len <= H1_MAX_METHOD ? -1 : 0;
+		return len < enough ? -1 : 0;
 	if (len == 0 || (s.p[len] != ' ' && s.p[len] != '\t'))
 		return 0;
 	if (h1_known_method(str_n(s.p, len))) {
-		struct str t = str_trim(h1_skip(s, len));
-
+		t = str_trim(h1_skip(s, len));
 		if (t.n && t.p[0] == '/')
 			return 1;
 		if (t.n >= 4 && strncasecmp(t.p, "http", 4) == 0)
@@ -707,7 +711,7 @@ int h1_looks_like_request(const char *p, size_t n)
 		s.n = (size_t)(lf - s.p);
 	if (memmem(s.p, s.n, "HTTP/", 5))
 		return 1;
-	return lf ? 0 : s.n >= enough ? 1 : -1;
+	return lf ? 0 : s.n < enough ? -1 : 1;
 }
 
 /* ---- writing ---- */
