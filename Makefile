@@ -17,7 +17,13 @@ endif
 PREFIX  ?= /usr/local
 VERSION := $(shell cat VERSION)
 
-ifdef SAN
+ifdef FUZZ
+# coverage for libFuzzer in every object: CC=clang only
+BUILD   ?= build/fuzz
+BIN     ?= standin-fuzz
+OPT     ?= -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_LDFLAGS := -fsanitize=fuzzer
+else ifdef SAN
 BUILD   ?= build/asan
 BIN     ?= standin-asan
 OPT     ?= -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -49,8 +55,9 @@ TOOL_SRCS := $(wildcard reg-tests/netns/*.c)
 TOOLS     := $(TOOL_SRCS:reg-tests/netns/%.c=$(BUILD)/tools/%)
 FUZZ_SRCS := $(wildcard reg-tests/fuzz/*.c)
 FUZZERS   := $(FUZZ_SRCS:reg-tests/fuzz/%.c=$(BUILD)/fuzz/%)
+FUZZ_MAIN := $(if $(FUZZ),,reg-tests/fuzz/lib/driver.c)
 
-.PHONY: all objs deps check demo asan tests units tools fuzzers install uninstall clean
+.PHONY: all objs deps check demo asan tests units fuzzers install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BIN)
@@ -77,16 +84,15 @@ $(BUILD)/tools/%: reg-tests/netns/%.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LDLIBS)
 
 # each fuzz target has LLVMFuzzerTestOneInput(); reg-tests/fuzz/README tells how to run it
-$(BUILD)/fuzz/%: reg-tests/fuzz/%.c $(OBJS)
+$(BUILD)/fuzz/%: reg-tests/fuzz/%.c $(OBJS) $(FUZZ_MAIN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d $(LDFLAGS) $(FUZZ_LDFLAGS) \
-		-o $@ $< $(OBJS) $(LDLIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes $(LDFLAGS) $(FUZZ_LDFLAGS) \
+		-o $@ $< $(FUZZ_MAIN) $(OBJS) $(LDLIBS)
 
 objs: $(OBJS)
 units: $(UNITS)
 fuzzers: $(FUZZERS)
-tools: $(TOOLS)
-tests: $(BIN) $(UNITS) $(PLATS) $(TOOLS)
+tests: $(BIN) $(UNITS) $(PLATS) $(TOOLS) $(FUZZERS)
 
 asan:
 	$(MAKE) SAN=1 tests
@@ -94,7 +100,7 @@ asan:
 check: tests
 	@BUILD=$(BUILD) STANDIN=./$(BIN) SAN=$(SAN) sh reg-tests/run.sh $(SUITES)
 
-demo: $(BIN) $(TOOLS)
+demo: $(BIN)
 	sh contrib/demo.sh --no-install
 
 deps:

@@ -10,6 +10,7 @@
 #
 # Suites, in this order; `make tests` builds what they need:
 #   unit      reg-tests/unit/*.c, Criterion programs; each test in them counts
+#   fuzz      reg-tests/fuzz/*.c, each over its corpus
 #   platform  reg-tests/platform/*.c, one program for one kernel behaviour
 #   vtc       reg-tests/*/*.vtc by varnishtest, with standin where it knows haproxy
 #   cli       reg-tests/cli/*.sh, the command line and the files in conf/
@@ -46,7 +47,7 @@ limit() {
 # tests SUITE: one file a line
 tests() {
 	case $1 in
-	unit | platform) ls reg-tests/"$1"/*.c ;;
+	unit | platform | fuzz) ls reg-tests/"$1"/*.c ;;
 	vtc) ls reg-tests/*/*.vtc ;;
 	netns) ls reg-tests/netns/[0-9]*.sh ;;
 	demo) ls reg-tests/demo/*.sh ;;
@@ -70,6 +71,7 @@ one_command() {
 	case $suite in
 	unit) set -- "$BUILD/unit/$name" --jobs 1 ;;
 	platform) set -- "$BUILD/platform/$name" ;;
+	fuzz) set -- "$BUILD/fuzz/$name" "reg-tests/fuzz/corpus/$name" ;;
 	vtc) set -- varnishtest -l -t "$(limit vtc)" "$file" ;;
 	*) set -- sh "$file" ;;
 	esac
@@ -229,15 +231,15 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 host_state >"$RUN_TMP/host"
 
-suites="unit platform vtc cli app netns"
+suites="unit fuzz platform vtc cli app netns"
 files=
 if [ $# -gt 0 ]; then
 	suites=
 	for a in "$@"; do
 		case $a in
 		*/*) files="$files $a" ;;
-		unit | platform | vtc | cli | app | netns | demo) suites="$suites $a" ;;
-		*) sed -n 's/^# \{0,1\}//; 5,19p' "$me" >&2; exit 2 ;;
+		unit | fuzz | platform | vtc | cli | app | netns | demo) suites="$suites $a" ;;
+		*) sed -n 's/^# \{0,1\}//; 5,20p' "$me" >&2; exit 2 ;;
 		esac
 	done
 fi
