@@ -27,7 +27,7 @@
 struct worker;
 struct epoch;
 
-#define EPOCH_MAX_PARTS 8
+#define EPOCH_MAX_PARTS 16
 
 /* A layer's share in configurations. Static; registered by INITCALL. */
 struct cfg_module {

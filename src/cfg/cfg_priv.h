@@ -53,8 +53,10 @@ bool cfg_ignored(struct cfg_line *ln);
 /* ---- typed.c: keywords whose value is a typed word ---- */
 int cfg_parse_typed(struct cfg_line *ln, const struct cfg_kw *kw);
 
-/* ---- epoch.c: epoch_build() in its parts, for tests and fuzzing ---- */
+/* ---- epoch.c: epoch_build() and epoch_apply() in parts, for tests and fuzzing ---- */
 struct epoch *epoch_new(void);
+/* epoch_apply() over a list of its own */
+int epoch_apply_modules(struct cfg_module *head, struct worker *w, struct epoch *ep, struct diag *d);
 bool epoch_resolve(struct epoch *ep, struct diag *d, bool whole); /* true: no errors */
 
 /* ---- parse.c ---- */

@@ -120,16 +120,16 @@ static void epoch_abort(struct worker *w, struct epoch *ep, struct cfg_module *m
 		m->abort(w, ep);
 }
 
-int epoch_apply(struct worker *w, struct epoch *ep, struct diag *d)
+int epoch_apply_modules(struct cfg_module *head, struct worker *w, struct epoch *ep, struct diag *d)
 {
 	struct epoch *old = w->epoch;
 	struct cfg_module *m;
 	int rc;
 
-	for (m = cfg_modules; m; m = m->next) {
+	for (m = head; m; m = m->next) {
 		rc = m->prepare ? m->prepare(w, ep, old, d) : 0;
 		if (rc < 0) {
-			epoch_abort(w, ep, cfg_modules, m);
+			epoch_abort(w, ep, head, m);
 			return rc;
 		}
 	}
@@ -137,11 +137,16 @@ int epoch_apply(struct worker *w, struct epoch *ep, struct diag *d)
 	ep->id = old ? old->id + 1 : 1;
 	w->epoch = epoch_get(ep);
 	logger_set_identity(w, ep->global.log.tag, ep->global.log.hostname);
-	for (m = cfg_modules; m; m = m->next)
+	for (m = head; m; m = m->next)
 		if (m->commit)
 			m->commit(w, ep, old);
 	epoch_put(old);
 	return 0;
+}
+
+int epoch_apply(struct worker *w, struct epoch *ep, struct diag *d)
+{
+	return epoch_apply_modules(cfg_modules, w, ep, d);
 }
 
 /* ---- counting ---- */
