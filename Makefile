@@ -57,7 +57,7 @@ FUZZ_SRCS := $(wildcard reg-tests/fuzz/*.c)
 FUZZERS   := $(FUZZ_SRCS:reg-tests/fuzz/%.c=$(BUILD)/fuzz/%)
 FUZZ_MAIN := $(if $(FUZZ),,reg-tests/fuzz/lib/driver.c)
 
-.PHONY: all objs deps check demo asan tests units fuzzers install uninstall clean
+.PHONY: all objs deps check demo asan tests units tools fuzzers install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BIN)
@@ -91,6 +91,7 @@ $(BUILD)/fuzz/%: reg-tests/fuzz/%.c $(OBJS) $(FUZZ_MAIN)
 
 objs: $(OBJS)
 units: $(UNITS)
+tools: $(TOOLS)
 fuzzers: $(FUZZERS)
 tests: $(BIN) $(UNITS) $(PLATS) $(TOOLS) $(FUZZERS)
 
@@ -100,7 +101,7 @@ asan:
 check: tests
 	@BUILD=$(BUILD) STANDIN=./$(BIN) SAN=$(SAN) sh reg-tests/run.sh $(SUITES)
 
-demo: $(BIN)
+demo: $(BIN) $(TOOLS)
 	sh contrib/demo.sh --no-install
 
 deps:
