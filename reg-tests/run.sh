@@ -71,7 +71,10 @@ one_command() {
 	case $suite in
 	unit) set -- "$BUILD/unit/$name" --jobs 1 ;;
 	platform) set -- "$BUILD/platform/$name" ;;
-	fuzz) set -- "$BUILD/fuzz/$name" "reg-tests/fuzz/corpus/$name" ;;
+	fuzz)
+		set -- "$BUILD/fuzz/$name" "reg-tests/fuzz/corpus/$name"
+		[ -d "$2" ] || set -- "$1" -r 20000 1
+		;;
 	vtc) set -- varnishtest -l -t "$(limit vtc)" "$file" ;;
 	*) set -- sh "$file" ;;
 	esac

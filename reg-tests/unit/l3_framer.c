@@ -210,6 +210,18 @@ Test(framer, a_judged_head_can_be_seen_again)
 	cr_assert(framer_in_turn(&fr));
 }
 
+Test(framer, without_a_head_to_fill_it_judges_the_same)
+{
+	const char *msg = "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabcGET";
+	struct framer fr;
+
+	framer_init(&fr);
+	cr_assert_eq(framer_feed(&fr, msg, strlen(msg)), 0);
+	cr_assert_eq(framer_look(&fr, msg, 20, NULL), FRAMER_MORE);
+	cr_assert_eq(framer_look(&fr, msg, strlen(msg), NULL), FRAMER_REQUEST);
+	cr_assert_eq(framer_feed(&fr, msg, strlen(msg)), (ssize_t)strlen(msg) - 3);
+}
+
 /* ---- loss of framing ---- */
 
 static const struct {

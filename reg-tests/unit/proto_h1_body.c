@@ -56,6 +56,7 @@ static const struct {
 	{ "0\r\n\r\nGET / HTTP/1.1\r\n", 16 },
 	{ "5\r\nhello\r\n0\r\n\r\n", 0 },
 	{ "a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", 0 },
+	{ "9\r\n012345678\r\nf\r\n0123456789abcde\r\n0\r\n\r\n", 0 },
 	{ "0000000000000005\r\nhello\r\n0000\r\n\r\n", 0 },
 	{ "5\r\n\r\n0\r\n\r\n0\r\n\r\n", 0 },
 	{ "5;a\r\nhello\r\n0;b=c\r\n\r\n", 0 },

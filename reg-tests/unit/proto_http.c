@@ -135,6 +135,9 @@ Test(http_list, an_open_quote_reaches_to_the_end)
 	cr_assert(http_list_next(&rest, &e));
 	cr_str(e, "\"a,b\\");
 	cr_assert_not(http_list_next(&rest, &e));
+	rest = STR("a\\,b");
+	cr_assert(http_list_next(&rest, &e));
+	cr_str(e, "a\\"); /* outside of quotes it is a byte like others */
 	cr_assert(http_list_has(STR("a, B"), STR("b")));
 	cr_assert_not(http_list_has(STR("a, Bc"), STR("b")));
 }

@@ -188,6 +188,22 @@ Test(tls_hello, one_split_over_records_is_put_together)
 	}
 }
 
+Test(tls_hello, the_scratch_needs_room_for_the_message_alone)
+{
+	uint8_t many[2048];
+	struct tls_hello out;
+	struct hello h;
+	size_t n;
+
+	begin(&h);
+	put_sni(&h, "a.b", 3);
+	finish(&h);
+	n = split_records(h.b, h.n, 40, many);
+	cr_assert_eq(tls_hello_parse(many, n, &out, scratch, h.n - 5), 1);
+	cr_assert_eq(tls_hello_parse(many, n, &out, scratch, h.n - 6), -1);
+	cr_assert_eq(tls_hello_parse(many, n, &out, scratch, 3), -1);
+}
+
 Test(tls_hello, what_follows_its_record_is_not_looked_at)
 {
 	struct tls_hello out;
