@@ -456,6 +456,8 @@ out_worker:
 		ev_signal_stop(w.loop, &sigs.sig[i]);
 	if (w.keeper)
 		keeper_stop(&w);
+	epoch_put(w.epoch);
+	w.epoch = NULL;
 	worker_destroy(&w);
 	return status;
 }
