@@ -12,27 +12,12 @@ standin_up -f "$top/conf/demo.cfg"
 stall=400
 [ -z "${SAN-}" ] || stall=1500
 
-# cycle FLOW [PAUSE]: promotes and demotes until the flow is gone; how often, in $cycles
-cycle() {
-	cycles=0
-	while said=$(ctl promote flow "$1" fe_bytes) && [ -z "$said" ] &&
-		wait_for 5 flow_is "(.id|tostring) == \"$1\"" promoted; do
-		sleep "${2:-0.05}"
-		said=$(ctl demote flow "$1")
-		[ -z "$said" ] || break
-		wait_for 5 flow_is true translated || break
-		cycles=$((cycles + 1))
-		sleep "${2:-0.05}"
-	done
-}
-
 for addr in $S4 $S6; do
 	capture_on client server
 	rm -f "$T/get.log"
 	spawn get client "$tools/httpka" $addr 80 /limited
 	get=$spawn_pid
-	wait_for 5 flow_is true watched
-	cycle "$(flow_by true .id)" 0.2
+	cycle 0.2
 	wait $get
 	capture_off
 	is "$addr: the transfer is whole" "$(word sha256 "$(cat "$T/get.log")")" "$big_sum"
@@ -50,8 +35,7 @@ for addr in $S4 $S6; do
 		rm -f "$T/ramp.log"
 		spawn ramp client "$tools/ramp" call $addr 7 $load
 		call=$spawn_pid
-		wait_for 5 flow_is true watched
-		cycle "$(flow_by true .id)"
+		cycle
 		wait $call
 		is "$addr: ramp $load: every byte in its place" $? 0
 		said=$(cat "$T/ramp.log")

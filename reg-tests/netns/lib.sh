@@ -148,9 +148,8 @@ stop() {
 	wait "$1" 2>/dev/null
 }
 
-cleanup() {
-	trap '' INT TERM HUP
-	trap - EXIT
+# everything that runs, and the hosts; hosts_up may follow
+hosts_down() {
 	for pid in $spawned; do
 		kill -TERM "$pid" 2>/dev/null
 	done
@@ -158,19 +157,32 @@ cleanup() {
 		wait_for 10 ended "$pid" || kill -KILL "$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
 	done
+	spawned=
 	for host in client gw server; do
 		[ ! -e "/run/netns/$ID-$host" ] || ip netns del "$ID-$host"
 	done
+}
+
+cleanup() {
+	trap '' INT TERM HUP
+	trap - EXIT
+	hosts_down
 	rm -rf "$T"
 }
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# pair HOST DEV ADDR4 ADDR6 PEER DEV ADDR4 ADDR6
+# pair HOST DEV ADDR4 ADDR6 PEER DEV ADDR4 ADDR6 [WIRE]
 pair() {
-	ip link add "$2" netns "$ID-$1" type veth peer name "$6" netns "$ID-$5" &&
-		pair_end "$1" "$2" "$3" "$4" && pair_end "$5" "$6" "$7" "$8"
+	if [ -n "${9-}" ]; then
+		(exec "$tools/wire" $9 "$ID-$1" "$2" "$ID-$5" "$6" >"$T/wire-$2.log" 2>&1) &
+		spawned="$spawned $!"
+		wait_for 5 grep -q ready "$T/wire-$2.log" || skip "no tap devices: $(cat "$T/wire-$2.log")"
+	else
+		ip link add "$2" netns "$ID-$1" type veth peer name "$6" netns "$ID-$5" || skip "no veth"
+	fi
+	pair_end "$1" "$2" "$3" "$4" && pair_end "$5" "$6" "$7" "$8"
 }
 pair_end() {
 	ip -n "$ID-$1" addr add "$3/24" dev "$2" &&
@@ -178,14 +190,15 @@ pair_end() {
 		ip -n "$ID-$1" link set "$2" up
 }
 
+# hosts_up [WIRE]: with the options of the tool `wire`, the client is at the end of such a one
 hosts_up() {
 	[ "$(id -u)" -eq 0 ] || skip "not root"
 	for host in client gw server; do
 		ip netns add "$ID-$host" || skip "no network namespaces"
 		ip -n "$ID-$host" link set lo up
 	done
-	pair client eth0 $C4 $C6 gw lan0 $G4 $G6 || skip "no veth"
-	pair server eth0 $S4 $S6 gw wan0 198.51.100.1 2001:db8:2::1 || skip "no veth"
+	pair client eth0 $C4 $C6 gw lan0 $G4 $G6 "${1-}"
+	pair server eth0 $S4 $S6 gw wan0 198.51.100.1 2001:db8:2::1
 	ip -n "$ID-client" route add default via $G4
 	ip -n "$ID-client" route add default via $G6
 	ip -n "$ID-server" route add default via 198.51.100.1
@@ -298,6 +311,7 @@ nginx_log() {
 # ramp_up: ramp's server on port 7 of the server, and one that speaks first on port 25
 ramp_up() {
 	spawn ramp7 server "$tools/ramp" serve 7
+	ramp7=$spawn_pid
 	spawn ramp25 server "$tools/ramp" serve -b "220 ramp" 25
 	wait_for 5 on server "$tools/ramp" call 127.0.0.1 7 1 1 &&
 		wait_for 5 on server "$tools/ramp" call -b 127.0.0.1 25 1 1
@@ -391,6 +405,25 @@ flow_is() {
 }
 no_flows() {
 	[ "$(ctl show flow json | jq length)" = 0 ]
+}
+# cycle [PAUSE]: promotes the only flow into fe_bytes and demotes it, again and again until it is gone; how
+# often it went both ways, in $cycles; what a command or a wait said that ended it, in $cycle_end
+cycle() {
+	cycles=0 cycle_end=
+	wait_for 5 flow_settled
+	cycle_id=$(flow_by true .id)
+	while [ -z "$cycle_end" ] && [ "$cycle_id" != null ]; do
+		cycle_end=$(ctl promote flow "$cycle_id" fe_bytes)
+		[ -n "$cycle_end" ] || wait_for 5 flow_is true promoted || cycle_end="not promoted: $(flow_by true .state)"
+		[ -n "$cycle_end" ] || sleep "${1:-0.05}"
+		[ -n "$cycle_end" ] || cycle_end=$(ctl demote flow "$cycle_id")
+		[ -n "$cycle_end" ] || wait_for 5 flow_is true translated || cycle_end="not demoted: $(flow_by true .state)"
+		[ -n "$cycle_end" ] || cycles=$((cycles + 1))
+		[ -n "$cycle_end" ] || sleep "${1:-0.05}"
+	done
+}
+flow_settled() {
+	case $(flow_by true .state) in watched | translated) ;; *) return 1 ;; esac
 }
 # reload: by signal, and time for it to be done (a bad file never says so on the stats socket)
 reload() {

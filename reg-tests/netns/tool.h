@@ -78,6 +78,12 @@ static inline void gap_mark(struct gap *g, int64_t now)
 	g->last_us = now;
 }
 
+/* The protocol of every TCP socket of a tool: with MPTCP set in the environment, Multipath TCP */
+static inline int tcp_protocol(void)
+{
+	return getenv("MPTCP") ? 262 : 0;
+}
+
 /* A connected blocking socket with TCP_NODELAY, or -1 with errno. Numeric addresses only. */
 static inline int dial_quiet(const char *host, const char *port)
 {
@@ -86,7 +92,7 @@ static inline int dial_quiet(const char *host, const char *port)
 
 	if (rc)
 		die("%s:%s: %s", host, port, gai_strerror(rc));
-	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, tcp_protocol());
 	if (fd >= 0 && connect(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
 		rc = errno;
 		close(fd);

@@ -1,0 +1,44 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Promoted and demoted while the client's wire delays, loses, doubles and reorders frames, and with
+# clients that lack TCP options. No byte is out of place, nobody sees a reset.
+. "$(dirname "$0")/lib.sh"
+
+# on_wire WHAT WIRE CLIENT_SYSCTLS LOAD STALL: one gateway, streams over IPv4 and IPv6
+on_wire() {
+	hosts_up "$2"
+	ramp_up
+	[ -z "$3" ] || on client sysctl -qw $3
+	standin_up -f "$top/conf/demo.cfg"
+	for addr in $S4 $S6; do
+		capture_on client
+		rm -f "$T/ramp.log"
+		spawn ramp client "$tools/ramp" call $addr 7 $4
+		call=$spawn_pid
+		cycle 0.1
+		wait $call
+		is "$1, $addr: every byte in its place" $? 0
+		capture_off
+		said=$(cat "$T/ramp.log")
+		more "$1, $addr: cycles" "$cycles" 3
+		[ -z "${SAN-}" ] || continue
+		less "$1, $addr: longest stall there, ms" "$(word c2s_gap_ms "$said")" "$5"
+		less "$1, $addr: longest stall back, ms" "$(word s2c_gap_ms "$said")" "$5"
+		has_not "$1, $addr: no reset" "$("$tools/pcapsum" "$T/client.pcap")" 'rst=[1-9]'
+		wait_for 20 no_flows
+	done
+	standin_down
+	hosts_down
+}
+
+on_wire "a clean wire of 10 ms" "-d 10" "" "8m@2m 8m@2m" 500
+on_wire "loss" "-d 2 -l 0.5" "" "8m@2m 8m@2m" 1500
+on_wire "disorder" "-d 2 -r 2 -u 1" "" "8m@2m 8m@2m" 700
+on_wire "all of it, fast" "-d 3 -l 0.5 -r 1 -u 0.5" "" "100m 100m" 2000
+on_wire "no timestamps" "-d 1" "net.ipv4.tcp_timestamps=0" "6m@2m 6m@2m" 500
+on_wire "no SACK" "-d 1" "net.ipv4.tcp_sack=0" "6m@2m 6m@2m" 500
+on_wire "no window scale" "-d 1" "net.ipv4.tcp_window_scaling=0" "6m@2m 6m@2m" 500
+on_wire "no options, with loss" "-d 2 -l 0.3" \
+	"net.ipv4.tcp_timestamps=0 net.ipv4.tcp_sack=0 net.ipv4.tcp_window_scaling=0" "6m@2m 6m@2m" 2500
+finish
