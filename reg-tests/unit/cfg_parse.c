@@ -407,6 +407,8 @@ Test(files, of_a_directory_are_read_in_the_order_of_their_names)
 	cfg_read_files(ep, files, 1, &d, &whole);
 	cr_assert_not_null(strstr(messages(), "/c.cfg:1] : unknown keyword 'title' out of section."),
 			   "a section does not go on in the next file");
+	cr_assert_not_null(strstr(messages(), "Error(s) found in configuration file : "));
+	cr_assert_eq(d.errors, 1, "the sum is no fault of its own");
 	snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
 	cr_assert_eq(system(cmd), 0);
 	diag_free(&d);

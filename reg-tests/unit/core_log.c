@@ -206,12 +206,13 @@ Test(log, log_global_sends_to_both)
 	uint16_t port;
 	int fd = udp_sink(&port);
 
-	snprintf(spec, sizeof(spec), "127.0.0.1:%u format raw local0", port);
+	snprintf(spec, sizeof(spec), "127.0.0.1:%u format raw local0 info", port);
 	cr_assert_null(parse(spec));
 	log_set_init(&section);
 	log_printf(&w, &section, LOG_INFO, "nobody listens");
 	log_printf(&w, NULL, LOG_INFO, "nobody listens");
 	section.global = &set;
+	log_printf(&w, &section, LOG_DEBUG, "too chatty for global's target");
 	log_printf(&w, &section, LOG_INFO, "x");
 	cr_assert_eq(recv(fd, text, sizeof(text), 0), 2);
 	close(fd);

@@ -351,8 +351,22 @@ static char *cfg_slurp(const char *path, size_t *n)
 	return b.area;
 }
 
+/* Sums up, after a file's own messages. Not a fault of its own: it is not counted. */
+static void cfg_file_failed(const char *path, struct diag *d)
+{
+	unsigned errors = d->errors;
+	struct buf text = { 0 };
+
+	buf_printf_grow(&text, "config : Error(s) found in configuration file : %s", path);
+	buf_put_grow(&text, "", 1);
+	diag_add(d, MSG_ALERT, buf_head(&text));
+	d->errors = errors;
+	buf_free(&text);
+}
+
 static void cfg_read_file(struct epoch *ep, const char *path, struct diag *d, bool *whole)
 {
+	unsigned errors = d->errors;
 	size_t n;
 	char *text = cfg_slurp(path, &n);
 
@@ -362,6 +376,8 @@ static void cfg_read_file(struct epoch *ep, const char *path, struct diag *d, bo
 		return;
 	}
 	cfg_read_text(ep, path, text, n, d, whole);
+	if (d->errors != errors)
+		cfg_file_failed(path, d);
 	free(text);
 }
 
