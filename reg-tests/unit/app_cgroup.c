@@ -211,14 +211,16 @@ Test(cgroup, v1_use_tells_cache_from_what_cannot_be_reclaimed)
 	put("123456789\n", "sys/fs/cgroup/cpu/c/standin-t/web-1/cpuacct.usage");
 	put("nr_periods 1\nnr_throttled 1\nthrottled_time 5000000\n", "sys/fs/cgroup/cpu/c/standin-t/web-1/cpu.stat");
 	put("4\n", "sys/fs/cgroup/pids/standin-t/web-1/pids.current");
+	put("max 6\n", "sys/fs/cgroup/pids/standin-t/web-1/pids.events");
 	cgroup_usage(&cg, &u);
+	cr_expect_eq(u.pids_hits, 6);
 	cr_expect_eq(u.memory, 1000000);
 	cr_expect_eq(u.cache, 300000);
 	cr_expect_eq(u.noncache, 700000);
 	cr_expect_eq(u.mapped, 250000);
 	cr_expect_eq(u.peak, 2000000);
 	cr_expect_eq(u.majfaults, 9);
-	cr_expect_eq(u.limit_hits, 3);
+	cr_expect_eq(u.mem_hits, 3);
 	cr_expect_eq(u.oom_kills, 2);
 	cr_expect_eq(u.cpu_us, 123456);
 	cr_expect_eq(u.throttled_us, 5000);
@@ -268,7 +270,7 @@ Test(cgroup, a_v2_host_hands_controllers_on_from_our_own_group)
 	cgroup_usage(&cg, &u);
 	cr_expect_eq(u.noncache, 700000);
 	cr_expect_eq(u.mapped, 250000);
-	cr_expect_eq(u.limit_hits, 3);
+	cr_expect_eq(u.mem_hits, 3);
 	cr_expect_eq(u.oom_kills, 1);
 	cr_expect_eq(u.cpu_us, 777);
 	cr_expect_eq(u.throttled_us, 88);

@@ -625,12 +625,12 @@ static void cg_usage_memory(const char *dir, bool v2, struct cgroup_usage *u)
 	}
 	if (v2) {
 		if (cg_read(dir, "memory.events", text, sizeof(text)) > 0) {
-			u->limit_hits = cg_key(text, "max");
+			u->mem_hits = cg_key(text, "max");
 			u->oom_kills = cg_key(text, "oom_kill");
 		}
 		return;
 	}
-	u->limit_hits = cg_read_u64(dir, "memory.failcnt");
+	u->mem_hits = cg_read_u64(dir, "memory.failcnt");
 	if (cg_read(dir, "memory.oom_control", text, sizeof(text)) > 0)
 		u->oom_kills = cg_key(text, "oom_kill");
 }
@@ -652,8 +652,11 @@ void cgroup_usage(const struct cgroup *cg, struct cgroup_usage *u)
 	}
 	if ((dir = cg_dir(cg, CG_CPU, &v2)) && cg_read(dir, "cpu.stat", text, sizeof(text)) > 0)
 		u->throttled_us = v2 ? cg_key(text, "throttled_usec") : cg_key(text, "throttled_time") / 1000;
-	if ((dir = cg_dir(cg, CG_PIDS, &v2)))
+	if ((dir = cg_dir(cg, CG_PIDS, &v2))) {
 		u->pids = cg_read_u64(dir, "pids.current");
+		if (cg_read(dir, "pids.events", text, sizeof(text)) > 0)
+			u->pids_hits = cg_key(text, "max");
+	}
 }
 
 static void cg_file_rss_one(pid_t pid, void *arg)
