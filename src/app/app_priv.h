@@ -84,6 +84,8 @@ struct app_part {
 
 extern struct cfg_module app_module;
 const struct app_part *app_part(const struct epoch *ep);
+void *app_cfg_create(struct epoch *ep);
+void app_cfg_resolve(struct epoch *ep, struct diag *d);
 
 /* ---- when to try again: backoff.c; pure ---- */
 
@@ -206,6 +208,8 @@ void instance_log(struct instance *in, int level, const char *fmt, ...) PRINTF_L
 void instance_assert(const struct instance *in);
 /* DEAD: frees it if nothing is left to be waited for; the tick timer's. */
 void instance_clean(struct instance *in);
+/* The daemon ends and it could not be ended: forget it. */
+void instance_abandon(struct instance *in);
 static inline bool instance_alive(const struct instance *in)
 {
 	return in->st == INST_ST_STARTING || in->st == INST_ST_READY;

@@ -361,6 +361,17 @@ void instance_clean(struct instance *in)
 	ev_timer_again(in->w->loop, &in->tick);
 }
 
+void instance_abandon(struct instance *in)
+{
+	if (in->app->primary == in)
+		in->app->primary = NULL;
+	health_end(in);
+	in->driver->kill(in);
+	if (in->driver->clean(in) < 0)
+		instance_log(in, LOG_ERR, "could not be ended");
+	instance_free(in);
+}
+
 struct instance *instance_start(struct app *a, enum inst_role role, const struct app_spec *limits)
 {
 	struct instance *in;

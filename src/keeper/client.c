@@ -90,7 +90,7 @@ static void keeper_lost(struct keeper *k)
 	ev_io_stop(k->w->loop, &k->io);
 	close(k->sock);
 	k->sock = -1;
-	msg_alert("the keeper process (pid %d) is gone: no instance can be started any more\n", (int)k->pid);
+	msg_alert("the keeper process (pid %d) is gone: no instance can be started any more", (int)k->pid);
 	while (k->children) {
 		struct keeper_child *c = keeper_find(k, k->children->id, true);
 

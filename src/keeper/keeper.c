@@ -342,8 +342,13 @@ void keeper_main(int sock)
 	struct kstate *k = calloc(1, sizeof(*k));
 	sigset_t set;
 
-	if (!k)
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	/* a session and descriptors of its own: whoever waits for the end of the daemon's output must not wait for us */
+	if (!k || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || dup2(sock, 3) < 0)
 		_exit(1);
+	fcntl(3, F_SETFD, FD_CLOEXEC);
+	syscall(SYS_close_range, 4, ~0U, 0);
 	setsid();
 	prctl(PR_SET_NAME, "standin-keeper");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -354,7 +359,7 @@ void keeper_main(int sock)
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	k->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	k->sock = sock;
+	k->sock = 3;
 	list_init(&k->children);
 	list_init(&k->held);
 	list_init(&k->trees);
