@@ -27,9 +27,10 @@ void acl_set_release(struct acl_set *s); /* forgets them; memory and compiled ex
 
 /* In all of policy: *err is NULL or malloc'd text when called, and the caller's to free.
  *
- * `acl <name> <criterion> [flags] <values>`: args[0] is the name. 0, <0 with *err, or 1 with a warning in *err. */
+ * `acl <name> <criterion> [flags] <values>`: args[0] is the name. 0, or <0 with *err. */
 int acl_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **err);
-/* The same for the line `acl ...` of a section, reported there. 0, or <0. */
+/* The same for the line `acl ...` of a section: errors, and warnings about what never matches, are reported there.
+ * 0, or <0. */
 struct cfg_line;
 int acl_parse_line(struct cfg_line *ln, struct acl_set *s);
 /* args[0] is "if" or "unless". Anonymous ACLs { ... } are added to <s>. NULL with *err. An unknown name

@@ -119,7 +119,7 @@ Test(policy_acl, tls_versions_are_written_with_a_dot)
 				    "0123456789abcdef0123456789abcdef\x00\x00\x02\x13\x01\x01\x00\x00\x00";
 
 	world_payload(&w, false, hello, sizeof(hello) - 1, false);
-	CHECK({ "if { req.ssl_ver 3.3 }", 'T' }, { "if { req.ssl_ver 3 }", 'T' }, { "if { req.ssl_ver 3.1:3.2 }", 'F' },
+	CHECK({ "if { req.ssl_ver 3.3 }", 'T' }, { "if { req.ssl_ver 3 }", 'F' }, { "if { req.ssl_ver gt 3 }", 'T' }, { "if { req.ssl_ver 3.1:3.2 }", 'F' },
 	      { "if { req.ssl_ver ge 3.3 }", 'T' }, { "if { req.ssl_ver gt 3.3 }", 'F' },
 	      { "if { req.ssl_ver 3:3.3 }", 'T' }, { "if { req.ssl_ver 2 }", 'F' });
 }
@@ -301,9 +301,6 @@ Test(policy_acl, wrong_lines_are_told_with_their_reason)
 		  "gives type 'binary'");
 	check_err(world_acl(&w, "a path_reg ("), "error detected while parsing ACL 'a' : regular expression '(' is invalid "
 						 "at position 1: missing closing parenthesis");
-	cr_expect_eq(world_acl(&w, "never path"), 1, "a warning");
-	cr_expect_eq(world_acl(&w, "meant path --"), 0);
-	cr_expect_eq(world_acl(&w, "fine always_true"), 0);
 }
 
 Test(policy_acl, wrong_conditions_are_told_with_their_reason)

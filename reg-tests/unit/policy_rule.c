@@ -254,6 +254,28 @@ Test(policy_rule, conditions_that_their_place_cannot_feed_are_warned_about)
 	cr_expect_eq(diag.warnings, 2u, "content rules see payload, and heads in it");
 }
 
+static int acl_line(const char *text)
+{
+	char *args[64], *copy = arena_strdup(&ep.arena, str_c(text));
+	struct cfg_line ln = { .ep = &ep, .d = &diag, .file = "x.cfg", .line = ++line_no };
+
+	ln.argc = world_words(copy, args, 63);
+	ln.args = args;
+	return acl_parse_line(&ln, &w.acls);
+}
+
+Test(policy_rule, an_acl_line_without_patterns_is_warned_about)
+{
+	cr_expect_eq(acl_line("acl never path"), 0);
+	check_message("acl 'never' : no pattern to match 'path' against was given, so it will never match");
+	cr_expect_eq(acl_line("acl meant path --"), 0);
+	cr_expect_eq(acl_line("acl fine always_true"), 0);
+	cr_expect_eq(acl_line("acl fine path -m found"), 0);
+	cr_expect_eq(diag.warnings, 1u);
+	cr_expect(acl_line("acl broken pth /") < 0);
+	check_message("error detected while parsing ACL 'broken' : unknown fetch method 'pth'");
+}
+
 Test(policy_rule, each_set_supplies_something)
 {
 	for (uint32_t set = RS_GW_CONN; set <= RS_HTTP_RES; set <<= 1)

@@ -307,17 +307,18 @@ static int acl_name_check(const char *name, char **err)
 	return 0;
 }
 
-int acl_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **err)
+/* acl_parse(); *never: the test was given nothing to match against. */
+static int acl_add(struct acl_set *s, struct arena *a, int argc, char **args, bool *never, char **err)
 {
 	struct acl_test *t;
 	struct acl *acl;
-	bool warn = false;
 
+	*never = false;
 	if (argc < 2)
 		return pol_err(err, "'acl' expects <name> <criterion> [flags] [operator] [<value>]...");
 	if (acl_name_check(args[0], err) < 0)
 		return -1;
-	t = acl_test_parse(a, argc - 1, args + 1, &warn, err);
+	t = acl_test_parse(a, argc - 1, args + 1, never, err);
 	if (!t)
 		return pol_err(err, "error detected while parsing ACL '%s' : %s", args[0], *err);
 	acl = acl_find(s, args[0]);
@@ -326,24 +327,29 @@ int acl_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **
 	if (!acl)
 		return -1;
 	list_add_tail(&acl->tests, &t->node);
-	if (!warn)
-		return 0;
-	pol_err(err, "acl '%s' : no pattern to match '%s' against was given, so it will never match; if this is what "
-		     "you intended, add '--'", args[0], args[1]);
-	return 1;
+	return 0;
+}
+
+int acl_parse(struct acl_set *s, struct arena *a, int argc, char **args, char **err)
+{
+	bool never;
+
+	return acl_add(s, a, argc, args, &never, err);
 }
 
 int acl_parse_line(struct cfg_line *ln, struct acl_set *s)
 {
 	char *err = NULL;
-	int rc = acl_parse(s, &ln->ep->arena, ln->argc - 1, ln->args + 1, &err);
+	bool never;
+	int rc = acl_add(s, &ln->ep->arena, ln->argc - 1, ln->args + 1, &never, &err);
 
 	if (rc < 0)
-		cfg_err(ln, "%s", err);
-	else if (rc > 0)
-		cfg_warn(ln, "%s", err);
+		cfg_err(ln, "%s", err ? err : "out of memory");
+	else if (never)
+		cfg_warn(ln, "acl '%s' : no pattern to match '%s' against was given, so it will never match; if this is "
+			     "what you intended, add '--'", ln->args[1], ln->args[2]);
 	free(err);
-	return rc < 0 ? -1 : 0;
+	return rc;
 }
 
 static struct acl *acl_make_predefined(struct acl_set *s, struct arena *a, const char *name, char **err)

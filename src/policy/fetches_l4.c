@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cfg/epoch.h"
 #include "policy/policy_priv.h"
 
 static enum smp_ret smp_bool(struct sample *out, bool b)
@@ -183,7 +184,7 @@ static int check_ipv6(struct smp_arg *args, int nb_args, struct arena *a, char *
 
 /* ---- the daemon ---- */
 
-/* Environment variables are read with the configuration: they do not change. */
+/* The configuration's environment (setenv, presetenv); without a configuration, the process's. */
 static int check_env(struct smp_arg *args, int nb_args, struct arena *a, char **err)
 {
 	const char *v = getenv(args[0].str.p);
@@ -194,7 +195,7 @@ static int check_env(struct smp_arg *args, int nb_args, struct arena *a, char **
 
 FETCH(fetch_env)
 {
-	return smp_text(out, args[0].ptr);
+	return smp_text(out, ctx->ep ? epoch_getenv(ctx->ep, args[0].str.p) : args[0].ptr);
 }
 
 enum { DATE_S, DATE_MS, DATE_US };
@@ -278,7 +279,7 @@ static struct smp_fetch_kw fetches_l4[] = {
 	{ "bin", SMP_T_BIN, 0, "s", fetch_const_str, "a constant block of bytes, as hexadecimal digits", check_hex },
 	{ "ipv4", SMP_T_ADDR, 0, "s", fetch_const_addr, "a constant IPv4 address", check_ipv4 },
 	{ "ipv6", SMP_T_ADDR, 0, "s", fetch_const_addr, "a constant IPv6 address", check_ipv6 },
-	{ "env", SMP_T_STR, 0, "s", fetch_env, "an environment variable, as it was when the configuration was read",
+	{ "env", SMP_T_STR, 0, "s", fetch_env, "an environment variable of the configuration",
 	  check_env },
 	{ "date", SMP_T_SINT, 0, "IS", fetch_date,
 	  "the time since 1970, plus an offset, in the given unit (s, ms, us; default s)", check_date },

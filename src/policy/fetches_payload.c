@@ -303,7 +303,6 @@ FETCH(fetch_wait_end)
 }
 
 #define OF_REQ (SMP_AT_REQ | SMP_AT_HREQ)
-#define OF_RES (SMP_AT_RES | SMP_AT_HRES)
 
 static struct smp_fetch_kw fetches_payload[] = {
 	{ "req.len", SMP_T_SINT, SMP_AT_REQ, NULL, fetch_req_len,
@@ -329,9 +328,9 @@ static struct smp_fetch_kw fetches_payload[] = {
 	  "the number of bytes of the response that are there; may still grow" },
 	{ "res.payload", SMP_T_BIN, SMP_AT_RES, "ii", fetch_res_payload,
 	  "bytes of the response: offset, length; length 0: all from the offset on", check_payload },
-	{ "res.ssl_hello_type", SMP_T_SINT, OF_RES, NULL, fetch_res_ssl_hello_type,
+	{ "res.ssl_hello_type", SMP_T_SINT, SMP_AT_RES, NULL, fetch_res_ssl_hello_type,
 	  "the type of the TLS handshake message that the response begins with (2: ServerHello)" },
-	{ "rep_ssl_hello_type", SMP_T_SINT, OF_RES, NULL, fetch_res_ssl_hello_type, "old name of res.ssl_hello_type" },
+	{ "rep_ssl_hello_type", SMP_T_SINT, SMP_AT_RES, NULL, fetch_res_ssl_hello_type, "old name of res.ssl_hello_type" },
 	{ "wait_end", SMP_T_BOOL, SMP_AT_REQ | SMP_AT_RES, NULL, fetch_wait_end,
 	  "true once no more bytes will be waited for; not known before" },
 	{ NULL }

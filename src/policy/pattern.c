@@ -138,7 +138,8 @@ static bool pat_grow(struct arena *a, void *base, size_t n, size_t *cap, size_t 
 
 /* ---- adding: integers ---- */
 
-static int pat_number(const struct patterns *ps, struct str s, bool upper, int64_t *v, char **err)
+/* A number; of versions 3.1 is 3 * 65536 + 1, and 3 is 3.0. */
+static int pat_number(const struct patterns *ps, struct str s, int64_t *v, char **err)
 {
 	struct str major = s, minor = s;
 	int64_t a, b = 0;
@@ -149,8 +150,6 @@ static int pat_number(const struct patterns *ps, struct str s, bool upper, int64
 			return pol_err(err, "'%.*s' is not a version", STR_ARG(s));
 	} else if (str_to_int(s, &a)) {
 		return pol_err(err, "'%.*s' is not a number", STR_ARG(s));
-	} else if (ps->dotted) {
-		b = upper ? 65535 : 0; /* "3" is any 3.x */
 	}
 	*v = ps->dotted ? (a << 16) + b : a;
 	return 0;
@@ -201,14 +200,15 @@ static int pat_add_int(struct patterns *ps, struct str s, char **err)
 		return pol_err(err, "'' is not a number");
 	delim = pat_int_delim(s);
 	if (!delim) {
-		if (pat_number(ps, s, false, &p.min, err) < 0 || pat_number(ps, s, true, &p.max, err) < 0)
+		if (pat_number(ps, s, &p.min, err) < 0)
 			return -1;
+		p.max = p.min;
 	} else {
 		struct str lo = str_n(s.p, delim - s.p), hi = str_n(delim + 1, s.n - lo.n - 1);
 
-		if (lo.n && pat_number(ps, lo, false, &p.min, err) < 0)
+		if (lo.n && pat_number(ps, lo, &p.min, err) < 0)
 			return -1;
-		if (hi.n && pat_number(ps, hi, true, &p.max, err) < 0)
+		if (hi.n && pat_number(ps, hi, &p.max, err) < 0)
 			return -1;
 		if (p.min > p.max)
 			return pol_err(err, "range '%.*s' is upside down", STR_ARG(s));
