@@ -70,10 +70,9 @@ struct cfg_global {
 	uint32_t mark_mask;       /* four adjacent bits; default 0x0f000000 */
 	uint32_t route_table;     /* default 1000 */
 	const char *state_db;     /* default /var/lib/standin/standin.db */
-	const char *pidfile, *chroot, *user, *group, *node, *description;
+	const char *pidfile, *user, *group, *node, *description;
 	const char *ca_base, *crt_base; /* put before relative ca-file and crt names, or NULL */
 	bool daemon, master_worker, quiet, zero_warning;
-	unsigned ulimit_n;        /* 0: as it is */
 	int uid, gid;             /* of user/uid and group/gid; -1: unchanged */
 	unsigned promotion_reserve;
 	bool promotion_refuse;

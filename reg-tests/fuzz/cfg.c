@@ -2,9 +2,9 @@
  *
  * cfg.c - fuzz target: the configuration language, with the keywords of every layer
  *
- * Input: the text of a configuration file. What must hold: words that a line was cut into, written with every byte
- * escaped, are cut into the same words again; reading never fails without saying so; what was read, however
- * wrong, can be cross-checked and freed.
+ * Input: the text of a configuration file. What must hold: words that a line was cut into, written with every
+ * byte escaped, are cut into the same words again; reading never fails without saying so; what was read,
+ * however wrong, can be cross-checked and freed.
  */
 #include <netdb.h>
 
@@ -19,7 +19,11 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 static const char *lookup(void *arg, const char *name)
 {
-	return name[0] == '.' ? NULL : name[0] == 'E' ? "" : name[0] == 'L' ? " a b  c " : name[0] == 'N' ? NULL : "value";
+	return name[0] == '.'   ? NULL
+	       : name[0] == 'E' ? ""
+	       : name[0] == 'L' ? " a b  c "
+	       : name[0] == 'N' ? NULL
+				: "value";
 }
 
 /* Words end at their first NUL, as everybody reads them. */

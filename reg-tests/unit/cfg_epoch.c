@@ -20,39 +20,44 @@ static void event(const char *what, const char *who)
 	snprintf(events + n, sizeof(events) - n, "%s%s-%s", n ? " " : "", what, who);
 }
 
-#define MODULE(name_, order_)                                                                                \
-	static struct cfg_module mod_##name_;                                                                \
-	static void *name_##_create(struct epoch *ep)                                                        \
-	{                                                                                                    \
-		event("create", #name_);                                                                     \
-		return &mod_##name_;                                                                         \
-	}                                                                                                    \
-	static void name_##_resolve(struct epoch *ep, struct diag *d)                                        \
-	{                                                                                                    \
-		cr_assert_eq(epoch_part(ep, &mod_##name_), &mod_##name_);                                    \
-		event("resolve", #name_);                                                                    \
-	}                                                                                                    \
-	static void name_##_destroy(void *part)                                                              \
-	{                                                                                                    \
-		event("destroy", #name_);                                                                    \
-	}                                                                                                    \
-	static int name_##_prepare(struct worker *w, struct epoch *ep, struct epoch *old, struct diag *d)    \
-	{                                                                                                    \
-		event("prepare", #name_);                                                                    \
-		return fail_prepare && order_ == 1003 ? -1 : 0;                                              \
-	}                                                                                                    \
-	static void name_##_commit(struct worker *w, struct epoch *ep, struct epoch *old)                    \
-	{                                                                                                    \
-		event("commit", #name_);                                                                     \
-	}                                                                                                    \
-	static void name_##_abort(struct worker *w, struct epoch *ep)                                        \
-	{                                                                                                    \
-		event("abort", #name_);                                                                      \
-	}                                                                                                    \
-	static struct cfg_module mod_##name_ = {                                                             \
-		.name = #name_,		   .order = order_,	      .create = name_##_create,		     \
-		.resolve = name_##_resolve, .destroy = name_##_destroy, .prepare = name_##_prepare,	     \
-		.commit = name_##_commit,   .abort = name_##_abort,						     \
+#define MODULE(name_, order_)                                                                             \
+	static struct cfg_module mod_##name_;                                                             \
+	static void *name_##_create(struct epoch *ep)                                                     \
+	{                                                                                                 \
+		event("create", #name_);                                                                  \
+		return &mod_##name_;                                                                      \
+	}                                                                                                 \
+	static void name_##_resolve(struct epoch *ep, struct diag *d)                                     \
+	{                                                                                                 \
+		cr_assert_eq(epoch_part(ep, &mod_##name_), &mod_##name_);                                 \
+		event("resolve", #name_);                                                                 \
+	}                                                                                                 \
+	static void name_##_destroy(void *part)                                                           \
+	{                                                                                                 \
+		event("destroy", #name_);                                                                 \
+	}                                                                                                 \
+	static int name_##_prepare(struct worker *w, struct epoch *ep, struct epoch *old, struct diag *d) \
+	{                                                                                                 \
+		event("prepare", #name_);                                                                 \
+		return fail_prepare && order_ == 1003 ? -1 : 0;                                           \
+	}                                                                                                 \
+	static void name_##_commit(struct worker *w, struct epoch *ep, struct epoch *old)                 \
+	{                                                                                                 \
+		event("commit", #name_);                                                                  \
+	}                                                                                                 \
+	static void name_##_abort(struct worker *w, struct epoch *ep)                                     \
+	{                                                                                                 \
+		event("abort", #name_);                                                                   \
+	}                                                                                                 \
+	static struct cfg_module mod_##name_ = {                                                          \
+		.name = #name_,                                                                           \
+		.order = order_,                                                                          \
+		.create = name_##_create,                                                                 \
+		.resolve = name_##_resolve,                                                               \
+		.destroy = name_##_destroy,                                                               \
+		.prepare = name_##_prepare,                                                               \
+		.commit = name_##_commit,                                                                 \
+		.abort = name_##_abort,                                                                   \
 	}
 
 MODULE(c, 1003);
@@ -117,7 +122,8 @@ Test(epoch, with_errors_is_none_and_leaves_nothing)
 	diag_init(&d);
 	cr_assert_null(build("global\n maxconn x\n", &d));
 	cr_assert_eq(d.errors, 1);
-	cr_assert_str_eq(events, "create-a create-b create-c resolve-a resolve-b resolve-c destroy-c destroy-b destroy-a");
+	cr_assert_str_eq(
+	    events, "create-a create-b create-c resolve-a resolve-b resolve-c destroy-c destroy-b destroy-a");
 	diag_free(&d);
 }
 
@@ -202,8 +208,9 @@ Test(epoch, finds_objects_by_kind_and_name)
 	cr_assert_null(epoch_nearest(ep, "app", "web"));
 	epoch_add_object(ep, &again, &d);
 	cr_assert_eq(d.errors, 1);
-	cr_assert_str_eq(list_first(&d.msgs, struct diag_msg, node)->text,
-			 "config : parsing [g:3] : backend 'web' has the same name as backend 'web' declared at f:1.");
+	cr_assert_str_eq(
+	    list_first(&d.msgs, struct diag_msg, node)->text,
+	    "config : parsing [g:3] : backend 'web' has the same name as backend 'web' declared at f:1.");
 	cr_assert_eq(epoch_find(ep, "backend", "web"), &web, "the first one stays");
 	diag_free(&d);
 	epoch_put(ep);

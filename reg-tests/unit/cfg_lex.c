@@ -10,7 +10,8 @@
 static const char *lookup(void *arg, const char *name)
 {
 	static const char *const vars[][2] = {
-		{ "HOME", "/root" }, { "EMPTY", "" }, { "LIST", "a b  c" }, { "PADDED", "  a b " }, { ".LINE", "7" },
+		{ "HOME", "/root" },    { "EMPTY", "" },  { "LIST", "a b  c" },
+		{ "PADDED", "  a b " }, { ".LINE", "7" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(vars); i++)
@@ -70,7 +71,8 @@ Test(lex, a_backslash_takes_the_meaning_off_what_has_one)
 Test(lex, weak_quotes_protect_spaces_and_keep_escapes)
 {
 	cr_assert_str_eq(words("\"a b\" \"a#b\" \"a'b\""), "a b|a#b|a'b");
-	cr_assert_str_eq(words("\"a\\\"b\" \"a\\$b\" \"a\\.b\" \"a\\nb\" \"a\\x41b\""), "a\"b|a$b|a\\.b|a\nb|aAb");
+	cr_assert_str_eq(words("\"a\\\"b\" \"a\\$b\" \"a\\.b\" \"a\\nb\" \"a\\x41b\""),
+			 "a\"b|a$b|a\\.b|a\nb|aAb");
 	cr_assert_str_eq(words("a\"b\"c"), "abc");
 }
 
@@ -87,7 +89,8 @@ Test(lex, quotes_make_a_word_of_nothing)
 
 Test(lex, variables_are_expanded_in_weak_quotes_only)
 {
-	cr_assert_str_eq(words("$HOME \"$HOME\" \"${HOME}x\" \"$HO-ME\" \"$NOPE_x\"y"), "$HOME|/root|/rootx|-ME|y");
+	cr_assert_str_eq(words("$HOME \"$HOME\" \"${HOME}x\" \"$HO-ME\" \"$NOPE_x\"y"),
+			 "$HOME|/root|/rootx|-ME|y");
 	cr_assert_str_eq(words("\"$HOME[*]\" \"${.LINE}$.LINE\""), "/root[*]|77");
 }
 
@@ -109,20 +112,23 @@ Test(lex, a_list_becomes_words)
 
 Test(lex, says_what_is_wrong_and_where)
 {
-	cr_assert_str_eq(explain("    log \"unfinished"), "unmatched quote at position 9:\n  log \"unfinished\n      ^");
+	cr_assert_str_eq(explain("    log \"unfinished"),
+			 "unmatched quote at position 9:\n  log \"unfinished\n      ^");
 	cr_assert_str_eq(explain("   node 'x"), "unmatched quote at position 9:\n  node 'x\n       ^");
 	cr_assert_str_eq(explain("   \"$\""),
 			 "forbidden first char in environment variable name at position 6:\n  \"$\"\n    ^");
-	cr_assert_str_eq(explain("   \"${}\""),
-			 "forbidden first char in environment variable name at position 7:\n  \"${}\"\n     ^");
+	cr_assert_str_eq(
+	    explain("   \"${}\""),
+	    "forbidden first char in environment variable name at position 7:\n  \"${}\"\n     ^");
 	cr_assert_str_eq(explain("   \"${HOME\""),
 			 "unmatched brace in environment variable name at position 6:\n  \"${HOME\"\n    ^");
 	cr_assert_str_eq(explain("   \"${NOPE-x"),
 			 "unmatched brace in environment variable name at position 6:\n  \"${NOPE-x\n    ^");
 	cr_assert_str_eq(explain("   \"\\x4g\""),
 			 "truncated or invalid hexadecimal sequence at position 5:\n  \"\\x4g\"\n   ^");
-	cr_assert_str_eq(explain("\"${.NOPE}\""),
-			 "forbidden first char in environment variable name at position 4:\n  \"${.NOPE}\"\n     ^");
+	cr_assert_str_eq(
+	    explain("\"${.NOPE}\""),
+	    "forbidden first char in environment variable name at position 4:\n  \"${.NOPE}\"\n     ^");
 }
 
 Test(lex, shows_the_part_of_a_long_line_that_matters)

@@ -56,7 +56,9 @@ static int thing_words(struct cfg_line *ln, const struct cfg_kw *kw)
 	return 0;
 }
 
-static struct cfg_section thing_section = { .name = "thing", .bit = T_BIT, .open = thing_open, .close = thing_close };
+static struct cfg_section thing_section = {
+	.name = "thing", .bit = T_BIT, .open = thing_open, .close = thing_close
+};
 static struct cfg_section other_section = { .name = "other", .bit = O_BIT, .open = thing_open };
 
 #define F(f) offsetof(struct thing, f)
@@ -108,7 +110,7 @@ static const char *messages(void)
 	struct diag_msg *m;
 
 	out[0] = '\0';
-	list_for_each(m, &d.msgs, node) {
+	list_for_each (m, &d.msgs, node) {
 		const char *text = strstr(m->text, "parsing ");
 
 		strcat(strcat(out, text ? text + 8 : m->text), "\n");
@@ -131,7 +133,8 @@ TestSuite(parse, .init = setup, .fini = teardown);
 
 Test(parse, typed_words_need_no_code)
 {
-	cr_assert_str_eq(read_text("thing\n flag\n count 5\n timeout long 3s\n room 64k\n title 'a b'\n"), "");
+	cr_assert_str_eq(read_text("thing\n flag\n count 5\n timeout long 3s\n room 64k\n title 'a b'\n"),
+			 "");
 	cr_assert(thing.flag);
 	cr_assert_eq(thing.n, 5);
 	cr_assert_eq(thing.time, 3000);
@@ -144,18 +147,21 @@ Test(parse, typed_words_need_no_code)
 Test(parse, every_fault_is_told_in_one_pass)
 {
 	cr_assert_str_eq(
-	    read_text("thing\n count\n count x\n count 1\n count 10\n count 5 6\n timeout long\n timeout long 3y\n"
-		      " timeout short 101\n timeout long 99d\n room 1q\n room 2m\n title\n title ''\n flag x\n"),
+	    read_text(
+		"thing\n count\n count x\n count 1\n count 10\n count 5 6\n timeout long\n timeout long 3y\n"
+		" timeout short 101\n timeout long 99d\n room 1q\n room 2m\n title\n title ''\n flag x\n"),
 	    "[f:2] : 'count' expects an integer argument.\n"
 	    "[f:3] : 'count' expects an integer argument, not 'x'.\n"
 	    "[f:4] : 'count' must be between 2 and 9 (was 1).\n"
 	    "[f:5] : 'count' must be between 2 and 9 (was 10).\n"
 	    "[f:6] : 'count' cannot handle unexpected argument '6'.\n"
 	    "[f:7] : 'timeout long' expects a time argument.\n"
-	    "[f:8] : unexpected character 'y' in argument '3y' to 'timeout long' (a number and us, ms, s, m, h or d "
+	    "[f:8] : unexpected character 'y' in argument '3y' to 'timeout long' (a number and us, ms, s, m, "
+	    "h or d "
 	    "is expected)\n"
 	    "[f:9] : 'timeout short' must be between 0 and 100 ms (was 101).\n"
-	    "[f:10] : timer overflow in argument '99d' to 'timeout long' (maximum value is 2147483647 ms or ~24.8 "
+	    "[f:10] : timer overflow in argument '99d' to 'timeout long' (maximum value is 2147483647 ms or "
+	    "~24.8 "
 	    "days)\n"
 	    "[f:11] : 'room' expects a size (a number and an optional k, m, g or t), not '1q'.\n"
 	    "[f:12] : 'room' must be between 0 and 1048576 bytes (was 2m).\n"
@@ -167,17 +173,18 @@ Test(parse, every_fault_is_told_in_one_pass)
 
 Test(parse, unknown_words_name_the_nearest)
 {
-	cr_assert_str_eq(read_text("thing\n conut 5\n bogus\n elsewhere\n timeout\n timeout lnog 1\n timeout bogus 1\n"
-				   " option fsat\n option bogus\nthign x\n"),
-			 "[f:2] : unknown keyword 'conut' in 'thing' section; did you mean 'count' maybe ?\n"
-			 "[f:3] : unknown keyword 'bogus' in 'thing' section\n"
-			 "[f:4] : 'elsewhere' not allowed in 'thing' section.\n"
-			 "[f:5] : 'timeout' supports 'long', 'short' (nothing was given)\n"
-			 "[f:6] : unknown keyword 'timeout lnog' in 'thing' section; did you mean 'long' maybe ?\n"
-			 "[f:7] : 'timeout' supports 'long', 'short' (got 'bogus')\n"
-			 "[f:8] : unknown option 'fsat'; did you mean 'fast' maybe ?\n"
-			 "[f:9] : unknown option 'bogus'\n"
-			 "[f:10] : unknown keyword 'thign' in 'thing' section; did you mean 'thing' maybe ?\n");
+	cr_assert_str_eq(
+	    read_text("thing\n conut 5\n bogus\n elsewhere\n timeout\n timeout lnog 1\n timeout bogus 1\n"
+		      " option fsat\n option bogus\nthign x\n"),
+	    "[f:2] : unknown keyword 'conut' in 'thing' section; did you mean 'count' maybe ?\n"
+	    "[f:3] : unknown keyword 'bogus' in 'thing' section\n"
+	    "[f:4] : 'elsewhere' not allowed in 'thing' section.\n"
+	    "[f:5] : 'timeout' supports 'long', 'short' (nothing was given)\n"
+	    "[f:6] : unknown keyword 'timeout lnog' in 'thing' section; did you mean 'long' maybe ?\n"
+	    "[f:7] : 'timeout' supports 'long', 'short' (got 'bogus')\n"
+	    "[f:8] : unknown option 'fsat'; did you mean 'fast' maybe ?\n"
+	    "[f:9] : unknown option 'bogus'\n"
+	    "[f:10] : unknown keyword 'thign' in 'thing' section; did you mean 'thing' maybe ?\n");
 	cr_assert_str_eq(read_text("count 5\n"), "[f:1] : unknown keyword 'count' out of section.\n");
 }
 
@@ -238,9 +245,11 @@ Test(parse, a_section_that_does_not_exist_here_is_one_error)
 
 Test(parse, lexical_faults_show_the_place)
 {
-	cr_assert_str_eq(read_text("thing\n title \"x\n"), "[f:2]: unmatched quote at position 8:\n  title \"x\n        ^\n");
-	cr_assert_str_eq(read_text("thing\n flag"), "[f:2]: Missing LF on last line, file might have been truncated at "
-						    "position 6.\n");
+	cr_assert_str_eq(read_text("thing\n title \"x\n"),
+			 "[f:2]: unmatched quote at position 8:\n  title \"x\n        ^\n");
+	cr_assert_str_eq(read_text("thing\n flag"),
+			 "[f:2]: Missing LF on last line, file might have been truncated at "
+			 "position 6.\n");
 }
 
 Test(parse, carriage_returns_belong_to_the_line_end)
@@ -273,9 +282,10 @@ Test(parse, stops_after_too_many_errors)
 
 Test(parse, conditional_blocks)
 {
-	cr_assert_str_eq(read_text("thing\n.if 0\n bogus \"\n.elif 1 && !0\n title yes\n.elif 1\n title no\n.else\n"
-				   " title no\n.endif\n.if 1\n.if 0\n title no\n.else\n flag\n.endif\n.endif\n"),
-			 "");
+	cr_assert_str_eq(
+	    read_text("thing\n.if 0\n bogus \"\n.elif 1 && !0\n title yes\n.elif 1\n title no\n.else\n"
+		      " title no\n.endif\n.if 1\n.if 0\n title no\n.else\n flag\n.endif\n.endif\n"),
+	    "");
 	cr_assert_str_eq(thing.name, "yes");
 	cr_assert(thing.flag);
 	cr_assert_str_eq(read_text(".else\n.endif\n.if x\n.else\n bogus\n.endif\n.if 1\n"),
@@ -287,8 +297,9 @@ Test(parse, conditional_blocks)
 
 Test(parse, messages_from_the_file)
 {
-	cr_assert_str_eq(read_text(".notice 'n n'\n.warning w\n.alert a\n.diag d\n.if 0\n.alert no\n.endif\n"),
-			 "[f:1]: 'n n'.\n[f:2]: 'w'.\n[f:3]: 'a'.\n[f:4]: 'd'.\n");
+	cr_assert_str_eq(
+	    read_text(".notice 'n n'\n.warning w\n.alert a\n.diag d\n.if 0\n.alert no\n.endif\n"),
+	    "[f:1]: 'n n'.\n[f:2]: 'w'.\n[f:3]: 'a'.\n[f:4]: 'd'.\n");
 	cr_assert_eq(d.errors, 1);
 	cr_assert_eq(d.warnings, 1);
 }
@@ -321,10 +332,11 @@ Test(parse, pseudo_variables_tell_the_place)
 
 Test(parse, global_words)
 {
-	cr_assert_str_eq(read_text("global\n log 127.0.0.1 local0\n log-tag x\n maxconn 100\nglobal\n maxflows 5\n"
-				   " mark-mask 0xf0\n route-table 7\n promotion-reserve 2 refuse\n state-db /x/y\n"
-				   " description a \"b c\"\n user root\n hard-stop-after 30s\n daemon\n"),
-			 "");
+	cr_assert_str_eq(
+	    read_text("global\n log 127.0.0.1 local0\n log-tag x\n maxconn 100\nglobal\n maxflows 5\n"
+		      " mark-mask 0xf0\n route-table 7\n promotion-reserve 2 refuse\n state-db /x/y\n"
+		      " description a \"b c\"\n uid 0\n hard-stop-after 30s\n daemon\n"),
+	    "[f:12] : 'uid' is for the instances of applications: the daemon itself keeps its privileges.\n");
 	cr_assert_eq(ep->global.maxconn, 100);
 	cr_assert_eq(ep->global.maxflows, 5);
 	cr_assert_eq(ep->global.mark_mask, 0xf0);
@@ -344,23 +356,25 @@ Test(parse, global_words)
 
 Test(parse, global_words_say_what_is_wrong)
 {
-	cr_assert_str_eq(read_text("global\n mark-mask 0x0f100000\n mark-mask 0\n mark-mask 0x1ffffffff\n mark-mask f\n"
-				   " promotion-reserve x\n promotion-reserve 1 refsue\n user nobody-at-all\n uid root\n"
-				   " log x\n node 'a b'\n maxflows 0\n"),
-			 "[f:2] : 'mark-mask' must be four adjacent bits, such as 0x0f000000 (was 0x0f100000).\n"
-			 "[f:3] : 'mark-mask' must be four adjacent bits, such as 0x0f000000 (was 0).\n"
-			 "[f:4] : 'mark-mask' expects a number of 32 bits such as 0x0f000000, not '0x1ffffffff'.\n"
-			 "[f:5] : 'mark-mask' expects a number of 32 bits such as 0x0f000000, not 'f'.\n"
-			 "[f:6] : 'promotion-reserve' expects a number of simultaneous failovers (0..1000) and 'warn' or "
-			 "'refuse'.\n"
-			 "[f:7] : 'promotion-reserve' supports 'warn' and 'refuse' (got 'refsue'); did you mean 'refuse' "
-			 "maybe ?\n"
-			 "[f:8] : cannot find user id for 'nobody-at-all'\n"
-			 "[f:9] : 'uid': 'root' is not a number; 'user' takes a name.\n"
-			 "[f:10] : log : expects <address> and <facility> as arguments\n"
-			 "[f:11] : 'node' requires valid node name - non-empty string with digits(0-9), letters(A-Z, a-z), "
-			 "dot(.), hyphen(-) or underscore(_).\n"
-			 "[f:12] : 'maxflows' must be between 1 and 18446744073709551615 (was 0).\n");
+	cr_assert_str_eq(
+	    read_text("global\n mark-mask 0x0f100000\n mark-mask 0\n mark-mask 0x1ffffffff\n mark-mask f\n"
+		      " promotion-reserve x\n promotion-reserve 1 refsue\n user nobody-at-all\n uid root\n"
+		      " log x\n node 'a b'\n maxflows 0\n"),
+	    "[f:2] : 'mark-mask' must be four adjacent bits, such as 0x0f000000 (was 0x0f100000).\n"
+	    "[f:3] : 'mark-mask' must be four adjacent bits, such as 0x0f000000 (was 0).\n"
+	    "[f:4] : 'mark-mask' expects a number of 32 bits such as 0x0f000000, not '0x1ffffffff'.\n"
+	    "[f:5] : 'mark-mask' expects a number of 32 bits such as 0x0f000000, not 'f'.\n"
+	    "[f:6] : 'promotion-reserve' expects a number of simultaneous failovers (0..1000) and 'warn' or "
+	    "'refuse'.\n"
+	    "[f:7] : 'promotion-reserve' supports 'warn' and 'refuse' (got 'refsue'); did you mean 'refuse' "
+	    "maybe ?\n"
+	    "[f:8] : cannot find user id for 'nobody-at-all'\n"
+	    "[f:9] : 'uid': 'root' is not a number; 'user' takes a name.\n"
+	    "[f:10] : log : expects <address> and <facility> as arguments\n"
+	    "[f:11] : 'node' requires valid node name - non-empty string with digits(0-9), letters(A-Z, "
+	    "a-z), "
+	    "dot(.), hyphen(-) or underscore(_).\n"
+	    "[f:12] : 'maxflows' must be between 1 and 18446744073709551615 (was 0).\n");
 }
 
 Test(parse, words_of_haproxy_without_meaning_here_are_told_not_refused)
@@ -413,6 +427,7 @@ Test(files, of_a_directory_are_read_in_the_order_of_their_names)
 	cr_assert_eq(system(cmd), 0);
 	diag_free(&d);
 	cfg_read_files(ep, files, 1, &d, &whole);
-	cr_assert_not_null(strstr(messages(), "Cannot open configuration file/directory /tmp/standin-unit-cfg."));
+	cr_assert_not_null(
+	    strstr(messages(), "Cannot open configuration file/directory /tmp/standin-unit-cfg."));
 	teardown();
 }

@@ -14,9 +14,17 @@ Test(value, times_have_units)
 	static const struct {
 		const char *text;
 		unsigned ms;
-	} t[] = { { "0", 0 },	     { "10", 10 },	{ "10ms", 10 },		{ "5s", 5000 },
-		  { "2m", 120000 },  { "1h", 3600000 }, { "1d", 86400000 },	{ "1us", 1 },
-		  { "1000us", 1 },   { "1001us", 2 },	{ "2147483647", INT32_MAX } };
+	} t[] = { { "0", 0 },
+		  { "10", 10 },
+		  { "10ms", 10 },
+		  { "5s", 5000 },
+		  { "2m", 120000 },
+		  { "1h", 3600000 },
+		  { "1d", 86400000 },
+		  { "1us", 1 },
+		  { "1000us", 1 },
+		  { "1001us", 2 },
+		  { "2147483647", INT32_MAX } };
 	unsigned ms;
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
@@ -105,7 +113,9 @@ Test(value, addresses_say_what_is_wrong)
 
 Test(nearest, is_a_repaired_typo_not_a_guess)
 {
-	static const char *const w[] = { "bind", "default_backend", "http-request", "mode", "timeout", "acl" };
+	static const char *const w[] = {
+		"bind", "default_backend", "http-request", "mode", "timeout", "acl"
+	};
 
 	cr_assert_str_eq(diag_nearest_of("bidn", w, ARRAY_SIZE(w)), "bind");
 	cr_assert_str_eq(diag_nearest_of("defualt_backend", w, ARRAY_SIZE(w)), "default_backend");
@@ -159,8 +169,9 @@ Test(condition, predicates)
 
 Test(condition, what_cannot_be_read_is_an_error)
 {
-	static const char *const bad[] = { "foo",	 "1 2",	 "(1",	   "1)", "streq(a", "streq(a,b,c)", "streq(a)",
-					   "nosuch(x)", "1 &&", "|| 1", "!",	"defined",  "1 & 1" };
+	static const char *const bad[] = { "foo",      "1 2",       "(1",   "1)",   "streq(a", "streq(a,b,c)",
+					   "streq(a)", "nosuch(x)", "1 &&", "|| 1", "!",       "defined",
+					   "1 & 1" };
 	char deep[200];
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)

@@ -165,7 +165,7 @@ struct watcher {
 	struct endpoint_sub sub;
 	int told;
 	uint64_t generation;
-	struct watcher *drop;    /* unsubscribe this one when told */
+	struct watcher *drop; /* unsubscribe this one when told */
 	bool publish_again;
 };
 

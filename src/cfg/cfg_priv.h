@@ -9,7 +9,7 @@
 #include "cfg/lex_priv.h"
 
 #define CFG_MAX_ERRORS 50 /* reading stops after as many */
-#define CFG_MAX_IFS 32    /* nested conditional blocks */
+#define CFG_MAX_IFS    32 /* nested conditional blocks */
 
 /* ---- env.c: the environment of an epoch ---- */
 struct cfg_env;
@@ -21,9 +21,9 @@ void cfg_env_keep(struct cfg_env *env, char *const *names, int n); /* removes al
 
 /* ---- cond.c: .if and its kin ---- */
 enum cfg_if_state {
-	CFG_IF_TAKE,  /* in the branch that is read */
-	CFG_IF_SKIP,  /* a later branch may be taken */
-	CFG_IF_DONE,  /* one was taken, or the whole block is skipped */
+	CFG_IF_TAKE, /* in the branch that is read */
+	CFG_IF_SKIP, /* a later branch may be taken */
+	CFG_IF_DONE, /* one was taken, or the whole block is skipped */
 };
 struct cfg_ifs {
 	struct {

@@ -21,9 +21,9 @@
 
 #include "cfg/cfg_priv.h"
 
-#define CFG_LANGUAGE "2.6.0"
+#define CFG_LANGUAGE   "2.6.0"
 #define CFG_COND_DEPTH 32
-#define CFG_COND_ARGS 2
+#define CFG_COND_ARGS  2
 
 struct cond_reader {
 	const char *text, *p;
@@ -108,9 +108,12 @@ static const struct cond_pred {
 	int args;
 	bool (*eval)(struct cond_reader *r, char **args);
 } cond_preds[] = {
-	{ "defined", 1, pred_defined },	       { "feature", 1, pred_feature },
-	{ "streq", 2, pred_streq },	       { "strneq", 2, pred_strneq },
-	{ "version_atleast", 1, pred_atleast }, { "version_before", 1, pred_before },
+	{ "defined", 1, pred_defined },
+	{ "feature", 1, pred_feature },
+	{ "streq", 2, pred_streq },
+	{ "strneq", 2, pred_strneq },
+	{ "version_atleast", 1, pred_atleast },
+	{ "version_before", 1, pred_before },
 };
 
 static const struct cond_pred *cond_pred_find(struct str name)
@@ -254,9 +257,9 @@ static enum cfg_if_state cfg_if_eval(struct cfg_line *ln)
 	for (int i = 1; i < ln->argc; i++)
 		buf_printf_grow(&text, "%s%s", i > 1 ? " " : "", ln->args[i]);
 	buf_put_grow(&text, "", 1);
-	st = cfg_eval_condition(ln->ep, buf_head(&text), &result, &err) ? CFG_IF_DONE :
-	     result							 ? CFG_IF_TAKE :
-									   CFG_IF_SKIP;
+	st = cfg_eval_condition(ln->ep, buf_head(&text), &result, &err) ? CFG_IF_DONE
+	     : result                                                   ? CFG_IF_TAKE
+									: CFG_IF_SKIP;
 	if (err)
 		cfg_err_take(ln, ln->args[0], &err);
 	buf_free(&text);
@@ -316,8 +319,8 @@ static void cfg_dir_message(struct cfg_line *ln, enum msg_level level)
 	struct buf text = { 0 };
 
 	if (ln->argc > 2) {
-		cfg_err(ln, "'%s' cannot handle unexpected argument '%s', the message must be quoted.", ln->args[0],
-			ln->args[2]);
+		cfg_err(ln, "'%s' cannot handle unexpected argument '%s', the message must be quoted.",
+			ln->args[0], ln->args[2]);
 		return;
 	}
 	buf_printf_grow(&text, "config : parsing [%s:%d]: '%s'.", ln->file, ln->line, ln->args[1]);
@@ -354,8 +357,8 @@ bool cfg_directive(struct cfg_line *ln, struct cfg_ifs *ifs)
 		bool no_args;
 		void (*run)(struct cfg_line *ln, struct cfg_ifs *ifs);
 	} dirs[] = {
-		{ ".if", true, false, cfg_dir_if },	   { ".elif", true, false, cfg_dir_elif },
-		{ ".else", true, true, cfg_dir_else },	   { ".endif", true, true, cfg_dir_endif },
+		{ ".if", true, false, cfg_dir_if },          { ".elif", true, false, cfg_dir_elif },
+		{ ".else", true, true, cfg_dir_else },       { ".endif", true, true, cfg_dir_endif },
 		{ ".notice", false, false, cfg_dir_notice }, { ".warning", false, false, cfg_dir_warning },
 		{ ".alert", false, false, cfg_dir_alert },   { ".diag", false, false, cfg_dir_diag },
 	};

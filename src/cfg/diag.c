@@ -29,7 +29,7 @@ void diag_free(struct diag *d)
 {
 	struct diag_msg *m, *next;
 
-	list_for_each_safe(m, next, &d->msgs, node) {
+	list_for_each_safe (m, next, &d->msgs, node) {
 		list_del(&m->node);
 		free(m->text);
 		free(m);
@@ -66,14 +66,14 @@ void diag_vadd(struct diag *d, enum msg_level level, const char *file, int line,
 	buf_free(&text);
 }
 
-#define DIAG_DEFINE(name, level)                                                                             \
-	void name(struct diag *d, const char *file, int line, const char *fmt, ...)                          \
-	{                                                                                                    \
-		va_list ap;                                                                                  \
-                                                                                                             \
-		va_start(ap, fmt);                                                                           \
-		diag_vadd(d, level, file, line, fmt, ap);                                                    \
-		va_end(ap);                                                                                  \
+#define DIAG_DEFINE(name, level)                                                    \
+	void name(struct diag *d, const char *file, int line, const char *fmt, ...) \
+	{                                                                           \
+		va_list ap;                                                         \
+                                                                                    \
+		va_start(ap, fmt);                                                  \
+		diag_vadd(d, level, file, line, fmt, ap);                           \
+		va_end(ap);                                                         \
 	}
 
 DIAG_DEFINE(diag_error, MSG_ALERT)
@@ -85,7 +85,7 @@ void diag_print(const struct diag *d)
 {
 	const struct diag_msg *m;
 
-	list_for_each(m, &d->msgs, node)
+	list_for_each (m, &d->msgs, node)
 		msg_print(m->level, m->text);
 }
 

@@ -29,7 +29,7 @@ static struct cfg_var *cfg_env_find(const struct cfg_env *env, const char *name)
 	size_t n = strlen(name);
 	struct cfg_var *v;
 
-	list_for_each(v, &env->vars, node)
+	list_for_each (v, &env->vars, node)
 		if (v->name_len == n && memcmp(v->pair, name, n) == 0)
 			return v;
 	return NULL;
@@ -98,7 +98,7 @@ void cfg_env_keep(struct cfg_env *env, char *const *names, int n)
 {
 	struct cfg_var *v, *next;
 
-	list_for_each_safe(v, next, &env->vars, node) {
+	list_for_each_safe (v, next, &env->vars, node) {
 		bool keep = false;
 
 		for (int i = 0; i < n && !keep; i++)
@@ -123,7 +123,7 @@ char **epoch_environ(struct epoch *ep, struct arena *a)
 
 	if (!envp)
 		return NULL;
-	list_for_each(v, &ep->env->vars, node)
+	list_for_each (v, &ep->env->vars, node)
 		envp[i++] = v->pair;
 	return envp;
 }

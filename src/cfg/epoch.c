@@ -111,7 +111,8 @@ struct epoch *epoch_build(char *const *files, int nb_files, struct diag *d)
 /* ---- applying ---- */
 
 /* Those before <failed>, in falling order: by recursion, since there are few and the list is single. */
-static void epoch_abort(struct worker *w, struct epoch *ep, struct cfg_module *m, const struct cfg_module *failed)
+static void epoch_abort(struct worker *w, struct epoch *ep, struct cfg_module *m,
+			const struct cfg_module *failed)
 {
 	if (!m || m == failed)
 		return;
@@ -185,8 +186,8 @@ void epoch_add_object(struct epoch *ep, struct cfg_object *o, struct diag *d)
 	const struct cfg_object *first = epoch_find(ep, o->kind, o->name);
 
 	if (first)
-		diag_error(d, o->file, o->line, "%s '%s' has the same name as %s '%s' declared at %s:%d.", o->kind,
-			   o->name, first->kind, first->name, first->file, first->line);
+		diag_error(d, o->file, o->line, "%s '%s' has the same name as %s '%s' declared at %s:%d.",
+			   o->kind, o->name, first->kind, first->name, first->file, first->line);
 	list_add_tail(&ep->objects, &o->node);
 }
 
@@ -194,7 +195,7 @@ struct cfg_object *epoch_find(const struct epoch *ep, const char *kind, const ch
 {
 	struct cfg_object *o;
 
-	list_for_each(o, &ep->objects, node)
+	list_for_each (o, &ep->objects, node)
 		if (strcmp(o->kind, kind) == 0 && strcmp(o->name, name) == 0)
 			return o;
 	return NULL;

@@ -96,6 +96,14 @@ static int global_resetenv(struct cfg_line *ln, const struct cfg_kw *kw)
 
 /* ---- who and where ---- */
 
+/* Whoever writes `user` relies on it: say what it does not do. */
+static int global_keeps_privileges(struct cfg_line *ln, const struct cfg_kw *kw)
+{
+	return cfg_warn(ln,
+			"'%s' is for the instances of applications: the daemon itself keeps its privileges.",
+			kw->word);
+}
+
 static int global_user(struct cfg_line *ln, const struct cfg_kw *kw)
 {
 	struct cfg_global *g = ln->obj;
@@ -108,7 +116,8 @@ static int global_user(struct cfg_line *ln, const struct cfg_kw *kw)
 	if (getpwnam_r(name, &pw, buf, sizeof(buf), &found) || !found)
 		return cfg_err(ln, "cannot find user id for '%s'", name);
 	g->uid = (int)pw.pw_uid;
-	return (g->user = cfg_strdup(ln, name)) ? 0 : -1;
+	g->user = cfg_strdup(ln, name);
+	return g->user ? global_keeps_privileges(ln, kw) : -1;
 }
 
 static int global_group(struct cfg_line *ln, const struct cfg_kw *kw)
@@ -137,8 +146,12 @@ static int global_id(struct cfg_line *ln, const struct cfg_kw *kw)
 	if (cfg_parse_uint(word, &v) || v > INT32_MAX)
 		return cfg_err(ln, "'%s': '%s' is not a number; '%s' takes a name.", kw->word, word,
 			       kw->word[0] == 'u' ? "user" : "group");
-	*(kw->word[0] == 'u' ? &g->uid : &g->gid) = (int)v;
-	return 0;
+	if (kw->word[0] == 'g') {
+		g->gid = (int)v;
+		return 0;
+	}
+	g->uid = (int)v;
+	return global_keeps_privileges(ln, kw);
 }
 
 static int global_node(struct cfg_line *ln, const struct cfg_kw *kw)
@@ -150,7 +163,8 @@ static int global_node(struct cfg_line *ln, const struct cfg_kw *kw)
 		return -1;
 	for (const char *p = name; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("._-", *p))
-			return cfg_err(ln, "'node' requires valid node name - non-empty string with digits(0-9), "
+			return cfg_err(ln,
+				       "'node' requires valid node name - non-empty string with digits(0-9), "
 				       "letters(A-Z, a-z), dot(.), hyphen(-) or underscore(_).");
 	return (g->node = cfg_strdup(ln, name)) ? 0 : -1;
 }
@@ -193,9 +207,11 @@ static int global_mark_mask(struct cfg_line *ln, const struct cfg_kw *kw)
 	errno = 0;
 	v = strtoul(word, &end, 0);
 	if (!isdigit((unsigned char)*word) || *end || errno || v > UINT32_MAX)
-		return cfg_err(ln, "'mark-mask' expects a number of 32 bits such as 0x0f000000, not '%s'.", word);
+		return cfg_err(ln, "'mark-mask' expects a number of 32 bits such as 0x0f000000, not '%s'.",
+			       word);
 	if (!v || v >> __builtin_ctzl(v) != 0xf)
-		return cfg_err(ln, "'mark-mask' must be four adjacent bits, such as 0x0f000000 (was %s).", word);
+		return cfg_err(ln, "'mark-mask' must be four adjacent bits, such as 0x0f000000 (was %s).",
+			       word);
 	g->mark_mask = (uint32_t)v;
 	return 0;
 }
@@ -208,7 +224,8 @@ static int global_promotion_reserve(struct cfg_line *ln, const struct cfg_kw *kw
 	int what;
 
 	if (ln->argc < 2 || cfg_parse_uint(ln->args[1], &n) || n > 1000)
-		return cfg_err(ln, "'promotion-reserve' expects a number of simultaneous failovers (0..1000) and "
+		return cfg_err(ln,
+			       "'promotion-reserve' expects a number of simultaneous failovers (0..1000) and "
 			       "'warn' or 'refuse'.");
 	if (cfg_no_more_args(ln, kw, 2))
 		return -1;
@@ -216,8 +233,8 @@ static int global_promotion_reserve(struct cfg_line *ln, const struct cfg_kw *kw
 	if (what < 0) {
 		const char *near = diag_nearest_of(ln->args[2], words, ARRAY_SIZE(words));
 
-		return cfg_err(ln, "'promotion-reserve' supports 'warn' and 'refuse' (got '%s')" DIAG_MAYBE, ln->args[2],
-			       DIAG_MAYBE_ARG(near));
+		return cfg_err(ln, "'promotion-reserve' supports 'warn' and 'refuse' (got '%s')" DIAG_MAYBE,
+			       ln->args[2], DIAG_MAYBE_ARG(near));
 	}
 	g->promotion_reserve = (unsigned)n;
 	g->promotion_refuse = what == 1;
@@ -244,17 +261,21 @@ static int global_open(struct cfg_line *ln)
 
 static struct cfg_section global_section = { .name = "global", .bit = CFG_GLOBAL, .open = global_open };
 
-#define KW_TYPED(w, t, f, lo, hi, u, h)                                                                      \
-	{                                                                                                    \
-		.word = w, .sections = CFG_GLOBAL, .type = t, .offset = G(f), .min = lo, .max = hi, .usage = u, .help = h \
+#define KW_TYPED(w, t, f, lo, hi, u, h)                                                             \
+	{                                                                                           \
+		.word = w, .sections = CFG_GLOBAL, .type = t, .offset = G(f), .min = lo, .max = hi, \
+		.usage = u, .help = h                                                               \
 	}
-#define KW_CODE(w, p, u, h)                                                                                  \
-	{                                                                                                    \
-		.word = w, .sections = CFG_GLOBAL, .parse = p, .usage = u, .help = h                         \
+#define KW_CODE(w, p, u, h)                                                          \
+	{                                                                            \
+		.word = w, .sections = CFG_GLOBAL, .parse = p, .usage = u, .help = h \
 	}
 
 static struct cfg_kw global_kws[] = {
-	{ .word = "log", .sections = CFG_GLOBAL, .parse = global_log, .can_no = true,
+	{ .word = "log",
+	  .sections = CFG_GLOBAL,
+	  .parse = global_log,
+	  .can_no = true,
 	  .usage = "log <address> [len <length>] [format <format>] <facility> [<max level> [<min level>]]",
 	  .help = "a target for log lines" },
 	KW_CODE("log-send-hostname", global_log_hostname, "log-send-hostname [<name>]",
@@ -262,19 +283,20 @@ static struct cfg_kw global_kws[] = {
 	KW_TYPED("log-tag", CFG_T_STR, log.tag, 0, 0, "log-tag <tag>", "the name log lines are sent under"),
 	KW_TYPED("maxconn", CFG_T_UINT, maxconn, 0, 0, "maxconn <n>",
 		 "connections at once; 0: as many as descriptors allow"),
-	KW_TYPED("maxflows", CFG_T_UINT64, maxflows, 1, 0, "maxflows <n>", "flows with a record, of all gateways"),
-	KW_TYPED("ulimit-n", CFG_T_UINT, ulimit_n, 1, 0, "ulimit-n <n>", "limit of open descriptors"),
+	KW_TYPED("maxflows", CFG_T_UINT64, maxflows, 1, 0, "maxflows <n>",
+		 "flows with a record, of all gateways"),
 	KW_TYPED("daemon", CFG_T_FLAG, daemon, 0, 0, "daemon", "go to the background after start, as -D"),
 	KW_CODE("master-worker", global_master_worker, "master-worker [no-exit-on-failure]",
 		"accepted; the keeper is always there"),
 	KW_TYPED("quiet", CFG_T_FLAG, quiet, 0, 0, "quiet", "no messages during start, as -q"),
 	KW_TYPED("zero-warning", CFG_T_FLAG, zero_warning, 0, 0, "zero-warning", "treat warnings as errors"),
 	KW_TYPED("pidfile", CFG_T_STR, pidfile, 0, 0, "pidfile <path>", "where to write the pid, as -p"),
-	KW_TYPED("chroot", CFG_T_STR, chroot, 0, 0, "chroot <directory>", "the loop's root after start"),
-	KW_TYPED("ca-base", CFG_T_STR, ca_base, 0, 0, "ca-base <directory>", "where relative ca-file names begin"),
-	KW_TYPED("crt-base", CFG_T_STR, crt_base, 0, 0, "crt-base <directory>", "where relative crt names begin"),
-	KW_CODE("user", global_user, "user <name>", "whom the loop and instances run as"),
-	KW_CODE("group", global_group, "group <name>", "the group they run as"),
+	KW_TYPED("ca-base", CFG_T_STR, ca_base, 0, 0, "ca-base <directory>",
+		 "where relative ca-file names begin"),
+	KW_TYPED("crt-base", CFG_T_STR, crt_base, 0, 0, "crt-base <directory>",
+		 "where relative crt names begin"),
+	KW_CODE("user", global_user, "user <name>", "whom instances run as that name no other"),
+	KW_CODE("group", global_group, "group <name>", "the group of that user"),
 	KW_CODE("uid", global_id, "uid <n>", "as user, by number"),
 	KW_CODE("gid", global_id, "gid <n>", "as group, by number"),
 	KW_CODE("node", global_node, "node <name>", "this host's name in statistics"),
@@ -286,10 +308,12 @@ static struct cfg_kw global_kws[] = {
 	KW_TYPED("tune.http.maxhdr", CFG_T_UINT, max_hdr, 1, 32767, "tune.http.maxhdr <n>",
 		 "headers of a message"),
 	KW_CODE("setenv", global_setenv, "setenv <name> <value>", "set a variable for the lines that follow"),
-	KW_CODE("presetenv", global_setenv, "presetenv <name> <value>", "set a variable that does not exist yet"),
+	KW_CODE("presetenv", global_setenv, "presetenv <name> <value>",
+		"set a variable that does not exist yet"),
 	KW_CODE("unsetenv", global_unsetenv, "unsetenv <name>...", "remove variables"),
 	KW_CODE("resetenv", global_resetenv, "resetenv [<name>...]", "remove all variables but these"),
-	KW_TYPED("state-db", CFG_T_STR, state_db, 0, 0, "state-db <path>", "SQLite file that remembers starts"),
+	KW_TYPED("state-db", CFG_T_STR, state_db, 0, 0, "state-db <path>",
+		 "SQLite file that remembers starts"),
 	KW_CODE("mark-mask", global_mark_mask, "mark-mask <mask>", "four adjacent bits of packet marks"),
 	KW_TYPED("route-table", CFG_T_UINT, route_table, 1, UINT32_MAX, "route-table <n>",
 		 "routing table for promoted connections"),

@@ -56,6 +56,8 @@ static const struct cfg_foreign {
 	{ "maxsslconn", true, "only `maxconn` limits connections" },
 	{ "maxpipes", false, "pipes are not used" },
 	{ "maxzlibmem", true, "it is not limited" },
+	{ "chroot", true, "the daemon keeps its root directory" },
+	{ "ulimit-n", false, "the limit is always raised as far as it goes" },
 	{ "external-check", true, "there are no external checks" },
 	{ "unix-bind", true, "give mode, user and group on `bind`" },
 	{ "h1-case-adjust", true, "header names are passed on as they came" },

@@ -24,14 +24,14 @@
 #include <ctype.h>
 
 #define LEX_NAME_MAX 256
-#define LEX_SHOW 76 /* columns of a line shown in messages */
+#define LEX_SHOW     76 /* columns of a line shown in messages */
 
 enum lex_mode { LEX_PLAIN, LEX_WEAK, LEX_STRONG };
 
 struct lex_pos {
 	const char *line, *p;
 	enum lex_mode mode;
-	size_t quote;   /* where the open quote is */
+	size_t quote; /* where the open quote is */
 	bool in_word;
 };
 

@@ -18,10 +18,10 @@ enum lex_error {
 };
 
 struct lex {
-	struct buf text;                   /* owns: the words, each terminated */
-	size_t at[CFG_MAX_WORDS + 1];      /* of each word in text */
+	struct buf text;              /* owns: the words, each terminated */
+	size_t at[CFG_MAX_WORDS + 1]; /* of each word in text */
 	int nb;
-	size_t err_pos;                    /* offset in the line */
+	size_t err_pos; /* offset in the line */
 
 	/* The value of an environment variable, or NULL. <name> is terminated. */
 	const char *(*lookup)(void *arg, const char *name);

@@ -24,7 +24,7 @@
 #define CFG_FILE_MAX (64u << 20) /* bytes; larger is a mistake */
 
 struct cfg_reader {
-	struct cfg_line ln;       /* what keyword parsers see; words are replaced line by line */
+	struct cfg_line ln; /* what keyword parsers see; words are replaced line by line */
 	struct lex lex;
 	struct cfg_ifs ifs;
 	const char *section_name; /* .SECTION */
@@ -36,15 +36,15 @@ struct cfg_reader {
 
 /* ---- reports ---- */
 
-#define CFG_REPORT(name, level, ret)                                                                         \
-	int name(struct cfg_line *ln, const char *fmt, ...)                                                  \
-	{                                                                                                    \
-		va_list ap;                                                                                  \
-                                                                                                             \
-		va_start(ap, fmt);                                                                           \
-		diag_vadd(ln->d, level, ln->file, ln->line, fmt, ap);                                        \
-		va_end(ap);                                                                                  \
-		return ret;                                                                                  \
+#define CFG_REPORT(name, level, ret)                                  \
+	int name(struct cfg_line *ln, const char *fmt, ...)           \
+	{                                                             \
+		va_list ap;                                           \
+                                                                      \
+		va_start(ap, fmt);                                    \
+		diag_vadd(ln->d, level, ln->file, ln->line, fmt, ap); \
+		va_end(ap);                                           \
+		return ret;                                           \
 	}
 
 CFG_REPORT(cfg_err, MSG_ALERT, -1)
@@ -175,8 +175,9 @@ static const struct cfg_section *cfg_line_section(const struct cfg_line *ln)
 /* Sections of HAProxy that do not exist here: told once, their lines are passed over. */
 static bool cfg_foreign_section(struct cfg_reader *r)
 {
-	static const char *const names[] = { "peers",	"resolvers", "mailers",	    "cache",	  "program", "ring",
-					     "http-errors", "fcgi-app", "log-forward", "crt-store", "userlist" };
+	static const char *const names[] = { "peers",       "resolvers", "mailers",     "cache",
+					     "program",     "ring",      "http-errors", "fcgi-app",
+					     "log-forward", "crt-store", "userlist" };
 	static const struct cfg_section foreign = { .name = "unsupported" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -252,8 +253,9 @@ static void cfg_check_errors(struct cfg_reader *r)
 
 	if (r->stop || r->ln.d->errors <= CFG_MAX_ERRORS)
 		return;
-	snprintf(text, sizeof(text), "config : parsing [%.128s:%d]: too many fatal errors (%u), stopping now.",
-		 r->ln.file, r->ln.line, r->ln.d->errors);
+	snprintf(text, sizeof(text),
+		 "config : parsing [%.128s:%d]: too many fatal errors (%u), stopping now.", r->ln.file,
+		 r->ln.line, r->ln.d->errors);
 	diag_add(r->ln.d, MSG_ALERT, text);
 	r->stop = true;
 }
@@ -275,8 +277,8 @@ static void cfg_raw_error(struct cfg_reader *r, const char *what, size_t pos)
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "config : parsing [%.256s:%d]: %s at position %zu.", r->ln.file, r->ln.line,
-		 what, pos + 1);
+	snprintf(text, sizeof(text), "config : parsing [%.256s:%d]: %s at position %zu.", r->ln.file,
+		 r->ln.line, what, pos + 1);
 	diag_add(r->ln.d, MSG_ALERT, text);
 }
 
@@ -371,7 +373,8 @@ static void cfg_read_file(struct epoch *ep, const char *path, struct diag *d, bo
 	char *text = cfg_slurp(path, &n);
 
 	if (!text) {
-		diag_error(d, NULL, 0, "Cannot open configuration file/directory %s : %s", path, strerror(errno));
+		diag_error(d, NULL, 0, "Cannot open configuration file/directory %s : %s", path,
+			   strerror(errno));
 		*whole = false;
 		return;
 	}
@@ -400,7 +403,8 @@ static void cfg_read_dir(struct epoch *ep, const char *dir, struct diag *d, bool
 	int n = scandir(dir, &names, cfg_dir_filter, cfg_dir_order);
 
 	if (n < 0)
-		diag_error(d, NULL, 0, "Cannot open configuration file/directory %s : %s", dir, strerror(errno));
+		diag_error(d, NULL, 0, "Cannot open configuration file/directory %s : %s", dir,
+			   strerror(errno));
 	if (n == 0)
 		diag_error(d, NULL, 0, "No file named *.cfg in configuration directory %s", dir);
 	if (n <= 0)

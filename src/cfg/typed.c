@@ -49,11 +49,15 @@ int cfg_time_arg(struct cfg_line *ln, const char *what, const char *word, unsign
 	size_t digits = strspn(word, "0123456789");
 
 	if (rc == -ERANGE)
-		return cfg_err(ln, "timer overflow in argument '%s' to '%s' (maximum value is %d ms or ~24.8 days)",
-			       word, what, INT32_MAX);
+		return cfg_err(
+		    ln, "timer overflow in argument '%s' to '%s' (maximum value is %d ms or ~24.8 days)",
+		    word, what, INT32_MAX);
 	if (rc)
-		return cfg_err(ln, "unexpected character '%c' in argument '%s' to '%s' (a number and us, ms, s, m, "
-			       "h or d is expected)", word[digits], word, what);
+		return cfg_err(
+		    ln,
+		    "unexpected character '%c' in argument '%s' to '%s' (a number and us, ms, s, m, "
+		    "h or d is expected)",
+		    word[digits], word, what);
 	return 0;
 }
 

@@ -29,7 +29,7 @@ int cfg_parse_time(const char *s, unsigned *ms)
 	static const struct {
 		const char *unit;
 		uint64_t mul, div;
-	} units[] = { { "", 1, 1 },	{ "us", 1, 1000 },   { "ms", 1, 1 },	  { "s", 1000, 1 },
+	} units[] = { { "", 1, 1 },      { "us", 1, 1000 },   { "ms", 1, 1 },      { "s", 1000, 1 },
 		      { "m", 60000, 1 }, { "h", 3600000, 1 }, { "d", 86400000, 1 } };
 	uint64_t v;
 	int rc;
@@ -148,7 +148,8 @@ static int cfg_addr_host(struct cfg_addr *out, int family, const char *whole, st
 	if (addr_parse_ip(&out->addr, host) && cfg_addr_resolve(out, family, name))
 		return cfg_addr_err(err, "invalid address: '%s' in '%s'", name, whole);
 	if (family != AF_UNSPEC && out->addr.family != family)
-		return cfg_addr_err(err, "'%s' is not an %s address", name, family == AF_INET ? "IPv4" : "IPv6");
+		return cfg_addr_err(err, "'%s' is not an %s address", name,
+				    family == AF_INET ? "IPv4" : "IPv6");
 	return 0;
 }
 
@@ -178,8 +179,11 @@ int cfg_parse_addr(const char *s, struct cfg_addr *out, char **err)
 	static const struct {
 		const char *prefix;
 		int family;
-	} families[] = { { "ipv4@", AF_INET }, { "ipv6@", AF_INET6 }, { "tcp4@", AF_INET },
-			 { "tcp6@", AF_INET6 }, { "tcp@", AF_UNSPEC } };
+	} families[] = { { "ipv4@", AF_INET },
+			 { "ipv6@", AF_INET6 },
+			 { "tcp4@", AF_INET },
+			 { "tcp6@", AF_INET6 },
+			 { "tcp@", AF_UNSPEC } };
 	uint64_t fd;
 
 	memset(out, 0, sizeof(*out));
@@ -194,7 +198,8 @@ int cfg_parse_addr(const char *s, struct cfg_addr *out, char **err)
 		return cfg_addr_path(out, CFG_ADDR_ABNS, s, s + 5, err);
 	if (strncmp(s, "fd@", 3) == 0) {
 		if (cfg_parse_uint(s + 3, &fd) || fd > INT32_MAX)
-			return cfg_addr_err(err, "file descriptor '%s' is not a valid integer in '%s'", s + 3, s);
+			return cfg_addr_err(err, "file descriptor '%s' is not a valid integer in '%s'", s + 3,
+					    s);
 		out->kind = CFG_ADDR_FD;
 		out->fd = (int)fd;
 		return 0;

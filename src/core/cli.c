@@ -113,9 +113,7 @@ static void info_json_close(struct info_sink *s)
 void info_uint(struct info_sink *s, const char *name, uint64_t v)
 {
 	switch (s->form) {
-	case INFO_TEXT:
-		buf_printf_grow(s->out, "%s: %llu\n", name, (unsigned long long)v);
-		break;
+	case INFO_TEXT: buf_printf_grow(s->out, "%s: %llu\n", name, (unsigned long long)v); break;
 	case INFO_TYPED:
 		buf_printf_grow(s->out, "%u.%s.1:MGP:u64:%llu\n", s->pos, name, (unsigned long long)v);
 		break;
@@ -133,12 +131,8 @@ void info_str(struct info_sink *s, const char *name, const char *v)
 	if (!v)
 		v = "";
 	switch (s->form) {
-	case INFO_TEXT:
-		buf_printf_grow(s->out, "%s: %s\n", name, v);
-		break;
-	case INFO_TYPED:
-		buf_printf_grow(s->out, "%u.%s.1:POS:str:%s\n", s->pos, name, v);
-		break;
+	case INFO_TEXT: buf_printf_grow(s->out, "%s: %s\n", name, v); break;
+	case INFO_TYPED: buf_printf_grow(s->out, "%u.%s.1:POS:str:%s\n", s->pos, name, v); break;
 	case INFO_JSON:
 		info_json_open(s, name, "str");
 		json_str(s->json, "value", str_c(v));

@@ -41,7 +41,7 @@ void endpoints_destroy(struct worker *w)
 
 	if (!w->endpoints)
 		return;
-	list_for_each_safe(ep, next, &w->endpoints->all, node) {
+	list_for_each_safe (ep, next, &w->endpoints->all, node) {
 		WARN_ON(ep->refs);
 		endpoint_free(ep);
 	}
@@ -53,7 +53,7 @@ struct endpoint *endpoint_get(struct worker *w, const char *name)
 {
 	struct endpoint *ep;
 
-	list_for_each(ep, &w->endpoints->all, node) {
+	list_for_each (ep, &w->endpoints->all, node) {
 		if (strcmp(ep->name, name) == 0) {
 			ep->refs++;
 			return ep;

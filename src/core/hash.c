@@ -23,7 +23,7 @@
 #include "core/bug.h"
 
 #define HTABLE_MOVE 4 /* old buckets moved by one insertion */
-#define HTABLE_MAX (1u << 30)
+#define HTABLE_MAX  (1u << 30)
 
 void hash_key_random(struct hash_key *k)
 {

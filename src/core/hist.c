@@ -9,7 +9,7 @@
 #include "core/hist.h"
 
 #define HIST_SUB_BITS 3
-#define HIST_SUB (1u << HIST_SUB_BITS)
+#define HIST_SUB      (1u << HIST_SUB_BITS)
 
 static unsigned hist_bucket_of(uint64_t v)
 {

@@ -28,7 +28,12 @@ static void json_put(struct json *j, const char *s)
 /* Length of the well-formed UTF-8 sequence at <s> (RFC 3629), 0 when there is none. */
 static size_t json_utf8_len(const uint8_t *s, size_t n)
 {
-	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+	size_t len = s[0] < 0x80   ? 1
+		     : s[0] < 0xc2 ? 0
+		     : s[0] < 0xe0 ? 2
+		     : s[0] < 0xf0 ? 3
+		     : s[0] < 0xf5 ? 4
+				   : 0;
 
 	if (!len || len > n)
 		return 0;
@@ -43,7 +48,9 @@ static size_t json_utf8_len(const uint8_t *s, size_t n)
 
 static void json_put_escaped(struct json *j, uint8_t c)
 {
-	static const char short_form[] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r' };
+	static const char short_form[] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
+	};
 
 	if (c == '"' || c == '\\')
 		buf_printf_grow(j->out, "\\%c", c);

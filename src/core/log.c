@@ -39,13 +39,13 @@
 #include "core/bug.h"
 #include "core/worker.h"
 
-#define LOG_HDR_MAX 512
-#define LOG_FDS 3
-#define LOG_TAG_MAX 64
+#define LOG_HDR_MAX  512
+#define LOG_FDS      3
+#define LOG_TAG_MAX  64
 #define LOG_HOST_MAX 256
 
 struct log_fd {
-	int fd;              /* what to write to; owned when it differs from the number it stands for */
+	int fd; /* what to write to; owned when it differs from the number it stands for */
 	enum { LOG_FD_UNKNOWN, LOG_FD_NONBLOCK, LOG_FD_SOCKET, LOG_FD_POLL } how;
 };
 
@@ -53,9 +53,9 @@ struct logger {
 	int unix_fd, udp_fd[2];     /* -1 until the first line; [1] is IPv6 */
 	struct log_fd out[LOG_FDS]; /* by descriptor number */
 	char tag[LOG_TAG_MAX];
-	char host[LOG_HOST_MAX];    /* empty: none */
+	char host[LOG_HOST_MAX]; /* empty: none */
 	uint64_t dropped, sent;
-	time_t now;                 /* the second of the two texts below */
+	time_t now; /* the second of the two texts below */
 	char t3164[24], t_iso[24], zone[8];
 };
 
@@ -156,10 +156,8 @@ static int log_header(struct logger *l, const struct log_target *t, int level, c
 	case LOG_FMT_RFC5424:
 		return snprintf(dst, LOG_HDR_MAX, "<%d>1 %s %s %s %d - - ", pri, iso,
 				*who->host ? who->host : "-", who->tag, (int)getpid());
-	case LOG_FMT_TIMED:
-		return snprintf(dst, LOG_HDR_MAX, "<%d>%s ", level, iso);
-	case LOG_FMT_ISO:
-		return snprintf(dst, LOG_HDR_MAX, "%s ", iso);
+	case LOG_FMT_TIMED: return snprintf(dst, LOG_HDR_MAX, "<%d>%s ", level, iso);
+	case LOG_FMT_ISO: return snprintf(dst, LOG_HDR_MAX, "%s ", iso);
 	default:
 		return snprintf(dst, LOG_HDR_MAX, "<%d>%s %s%s%s[%d]: ", pri, l->t3164, who->host,
 				*who->host ? " " : "", who->tag, (int)getpid());
@@ -248,9 +246,9 @@ static void log_send_one(struct logger *l, const struct log_target *t, int level
 		{ .iov_base = "\n", .iov_len = 1 },
 	};
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 3 };
-	bool ok = t->kind == LOG_TO_UNIX ? log_to_unix(l, t, &m) :
-		  t->kind == LOG_TO_UDP	 ? log_to_udp(l, t, &m) :
-					   log_to_fd(l, t, &m);
+	bool ok = t->kind == LOG_TO_UNIX  ? log_to_unix(l, t, &m)
+		  : t->kind == LOG_TO_UDP ? log_to_udp(l, t, &m)
+					  : log_to_fd(l, t, &m);
 
 	if (ok)
 		l->sent++;
@@ -276,10 +274,10 @@ void log_send(struct worker *w, const struct log_set *ls, int level, struct str 
 	who.tag = log_first_of(ls->tag, global ? global->tag : NULL, w->logger->tag);
 	who.host = log_first_of(ls->hostname, global ? global->hostname : NULL, w->logger->host);
 	if (global)
-		list_for_each(t, &global->targets, node)
+		list_for_each (t, &global->targets, node)
 			if (level <= t->max_level)
 				log_send_one(w->logger, t, level, line, &who);
-	list_for_each(t, &ls->targets, node)
+	list_for_each (t, &ls->targets, node)
 		if (level <= t->max_level)
 			log_send_one(w->logger, t, level, line, &who);
 }

@@ -17,14 +17,14 @@
 #include "core/log.h"
 #include "core/pool.h"
 
-#define LOG_LEN_MIN 80
-#define LOG_LEN_MAX 65535
+#define LOG_LEN_MIN     80
+#define LOG_LEN_MAX     65535
 #define LOG_LEN_DEFAULT 1024
-#define LOG_PORT 514
+#define LOG_PORT        514
 
 static const char *const log_facilities[] = {
-	"kern", "user", "mail",	  "daemon", "auth",   "syslog", "lpr",	  "news",
-	"uucp", "cron", "auth2",  "ftp",    "ntp",    "audit",	"alert",  "cron2",
+	"kern",   "user",   "mail",   "daemon", "auth",   "syslog", "lpr",    "news",
+	"uucp",   "cron",   "auth2",  "ftp",    "ntp",    "audit",  "alert",  "cron2",
 	"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 };
 
@@ -33,8 +33,8 @@ static const char *const log_levels[] = {
 };
 
 static const char *const log_formats[] = {
-	[LOG_FMT_RFC3164] = "rfc3164", [LOG_FMT_RFC5424] = "rfc5424",	[LOG_FMT_SHORT] = "short",
-	[LOG_FMT_RAW] = "raw",	       [LOG_FMT_TIMED] = "timed",	[LOG_FMT_PRIORITY] = "priority",
+	[LOG_FMT_RFC3164] = "rfc3164", [LOG_FMT_RFC5424] = "rfc5424", [LOG_FMT_SHORT] = "short",
+	[LOG_FMT_RAW] = "raw",         [LOG_FMT_TIMED] = "timed",     [LOG_FMT_PRIORITY] = "priority",
 	[LOG_FMT_ISO] = "iso",
 };
 
@@ -94,8 +94,10 @@ static int log_parse_inet(struct log_target *t, const char *word, char **err)
 	if (ip.n >= 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']')
 		ip = str_n(ip.p + 1, ip.n - 2);
 	if (addr_parse_ip(&t->addr, ip))
-		return log_err(err, "invalid address '%s': an IP address with an optional port, an absolute path, "
-			       "'stdout', 'stderr' or 'fd@<n>' is expected", word);
+		return log_err(err,
+			       "invalid address '%s': an IP address with an optional port, an absolute path, "
+			       "'stdout', 'stderr' or 'fd@<n>' is expected",
+			       word);
 	t->kind = LOG_TO_UDP;
 	t->addr.port = port;
 	return 0;

@@ -17,7 +17,7 @@
 static struct {
 	bool quiet, verbose, diag, started;
 	bool introduced; /* version and path were told */
-} msg_mode; /* stderr is one for the process */
+} msg_mode;              /* stderr is one for the process */
 
 static const char *const msg_label[] = {
 	[MSG_DIAG] = "[DIAG]",
@@ -99,14 +99,14 @@ static void msg_vprint(enum msg_level lvl, const char *fmt, va_list ap)
 	buf_free(&text);
 }
 
-#define MSG_DEFINE(name, lvl)                                                                                \
-	void name(const char *fmt, ...)                                                                      \
-	{                                                                                                    \
-		va_list ap;                                                                                  \
-                                                                                                             \
-		va_start(ap, fmt);                                                                           \
-		msg_vprint(lvl, fmt, ap);                                                                    \
-		va_end(ap);                                                                                  \
+#define MSG_DEFINE(name, lvl)             \
+	void name(const char *fmt, ...)   \
+	{                                 \
+		va_list ap;               \
+                                          \
+		va_start(ap, fmt);        \
+		msg_vprint(lvl, fmt, ap); \
+		va_end(ap);               \
 	}
 
 MSG_DEFINE(msg_notice, MSG_NOTICE)

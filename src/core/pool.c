@@ -50,7 +50,7 @@ void pools_destroy(struct pools *ps)
 {
 	struct pool *p, *next;
 
-	list_for_each_safe(p, next, &ps->all, node) {
+	list_for_each_safe (p, next, &ps->all, node) {
 		WARN_ON(p->used);
 		pool_drain(p);
 		list_del(&p->node);

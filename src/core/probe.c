@@ -120,10 +120,8 @@ static enum probe_result probe_errno_result(int error)
 	case EAGAIN:
 	case EACCES:
 	case EPERM:
-	case EAFNOSUPPORT:
-		return PROBE_NO_RESOURCE;
-	case ETIMEDOUT:
-		return PROBE_TIMEOUT_CONNECT;
+	case EAFNOSUPPORT: return PROBE_NO_RESOURCE;
+	case ETIMEDOUT: return PROBE_TIMEOUT_CONNECT;
 	}
 	return PROBE_REFUSED;
 }
@@ -217,7 +215,8 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* The status in "HTTP/1.x NNN" followed by a space or the line's end (RFC 9112, 4); 0: incomplete; -1: not HTTP. */
+/* The status in "HTTP/1.x NNN" followed by a space or the line's end (RFC 9112, 4); 0: incomplete; -1: not
+ * HTTP. */
 static int probe_status(const char *s, unsigned n)
 {
 	static const char proto[] = "HTTP/1.";
@@ -235,7 +234,9 @@ static int probe_status(const char *s, unsigned n)
 static void probe_recv(struct probe *p)
 {
 	unsigned min = p->spec.status_min ? p->spec.status_min : 200;
-	unsigned max = p->spec.status_max ? p->spec.status_max : p->spec.status_min ? p->spec.status_min : 399;
+	unsigned max = p->spec.status_max   ? p->spec.status_max
+		       : p->spec.status_min ? p->spec.status_min
+					    : 399;
 	ssize_t n = recv(p->fd, p->reply + p->reply_len, sizeof(p->reply) - p->reply_len, MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
