@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * l3.h - the running half of L3, and what border adds to it
+ *
+ * struct l3 hangs off the worker. Border stands above l3 and is not included
+ * by it: it registers its operations here. Without border a `promote` is refused
+ * ("no-border").
+ */
+#ifndef STANDIN_L3_L3_H
+#define STANDIN_L3_L3_H
+
+#include <ev.h>
+#include <net/if.h>
+
+#include "core/pool.h"
+#include "l3/flow.h"
+#include "l3/gateway.h"
+#include "l3/seg.h"
+
+struct ct;
+struct steer;
+struct inject;
+
+/* One queued packet on its way through the daemon. */
+struct visit {
+	struct l3 *l3;
+	struct pktq *q;
+	struct pktq_pkt *p;        /* meta data; p->data is seg.pkt */
+	struct seg s;              /* as it came; writers change it in place */
+	struct flow *f;
+	int d;                     /* direction: FLOW_CLIENT when the client sent it */
+	bool judged;               /* exactly one verdict, or held */
+};
+
+struct l3_border_ops {
+	/* The flow should be promoted into <frontend>. It is WATCHED, TRANSLATED, or HELD with HOLD_INSPECT; its held
+	 * packets go on in f->hold. 0: it is HELD for the drain, or PROMOTED already. Else a static word that says
+	 * why not (the counter's name), and nothing was changed. */
+	const char *(*promote)(struct flow *f, const char *frontend, enum gateway_else els);
+	/* A packet of a flow that border holds: HELD with HOLD_DRAIN, PROMOTED, LEAVING. */
+	void (*packet)(struct visit *v);
+	/* Its hold timer ran out. */
+	void (*timeout)(struct flow *f);
+	/* A batch of packets of <q> is done and its verdicts are sent. <drained>: the queue was empty. */
+	void (*batch_end)(struct pktq *q, bool drained);
+	/* Ends it: both ends get a reset, or the stream is killed. For `kill flow`. */
+	void (*kill)(struct flow *f);
+	/* The record goes away (new connection on the same addresses, end of the daemon): let go of everything. */
+	void (*release)(struct flow *f);
+};
+
+struct l3_ifname {
+	uint32_t idx;
+	uint64_t at_ms;
+	char name[IFNAMSIZ];
+};
+
+struct l3 {
+	struct worker *w;
+	struct flow_table flows;
+	struct list gateways;      /* struct gateway */
+	struct list pending;       /* struct gateway: made by prepare(), not yet committed */
+	uint32_t mark_mask;
+	struct ct *ct;             /* owns; NULL: no tracker, or a test */
+	struct steer *steer;       /* owns; NULL: nothing is steered */
+	struct buf steered;        /* owns: the plan in force, as text; grown */
+	struct l3_steering *steering; /* owns: a change of steering under way on the helper thread */
+	struct inject *inject;     /* owns: raw sockets; NULL in tests */
+	const struct l3_border_ops *border;
+	ev_timer timer;
+	uint64_t timer_ms;         /* when it fires; UINT64_MAX: idle */
+	struct l3_ifname ifname[16];
+	struct arena tmp;          /* scratch of one packet's rules */
+	struct buf scratch;        /* held payload in one piece; grown once */
+	uint64_t held_bytes, held_max; /* of all flows */
+	uint64_t unknown[SEG_ERR_COUNT]; /* packets that seg_parse() refused; accepted as they are */
+	uint64_t forged;           /* segments that their receiver would not accept; forwarded */
+	uint64_t truncated;        /* packets to be rewritten that the queue could not copy whole; dropped */
+	uint64_t no_record;        /* packets of connections without a record */
+};
+
+/* A layer (core/layer.h); also called by tests. epoch_apply() opens the queues. 0 or -errno. */
+int l3_worker_init(struct worker *w);
+/* Resets what would hang without us, closes queues, takes the steering out. */
+void l3_worker_destroy(struct worker *w);
+/* ---- verdicts (path) ---- */
+/* Passes it to the other end: translated where xl says so, and the connection's class brought up to date. */
+void l3_forward(struct visit *v);
+void l3_forward_class(struct visit *v, enum mark_class cls); /* as it is, and the connection gets <cls> */
+void l3_accept(struct visit *v);                             /* as it is */
+void l3_drop(struct visit *v);
+/* To the local pseudo socket of side v->d. Injected where the hook allows no new route. */
+void l3_to_socket(struct visit *v);
+/* Lets the tracker see it, then forwards: no policy. For packets that were held. */
+void l3_pass(struct visit *v);
+/* What a packet of flow v->f meets in the state the flow is in. For held packets that go their way again. */
+void l3_flow_packet(struct visit *v);
+/* Tracker, policy, verdict: as every packet of a watched flow. */
+void l3_watch(struct visit *v);
+
+/* ---- decisions ---- */
+/* At the SYN: tcp-request connection. May give the verdict. */
+void l3_decide_syn(struct visit *v);
+/* The handshake is done, with v's packet: does what was decided at the SYN. */
+void l3_established(struct visit *v);
+/* Does as decided with a flow that is WATCHED, TRANSLATED or HELD to inspect, and with what it holds. */
+void l3_decide(struct flow *f, const struct gateway_decision *dec);
+/* Judges the held turn of a HELD flow again; <final>: nothing more will come. (turn.c) */
+void l3_turn_judge(struct flow *f, bool final);
+/* The client's next payload. True: the visit was taken care of. (turn.c) */
+bool l3_turn_visit(struct visit *v);
+void l3_turn_server(struct flow *f, const struct seg *s, uint32_t fresh);
+/* Framing goes on at <seq> of the client after a demotion. */
+void l3_turn_resume(struct flow *f, enum framer_resume how, const struct h1_body *body, uint32_t seq);
+
+/* What a queue does with its packets (path.c). */
+extern const struct pktq_handler l3_path_handler;
+
+/* The timer fires not later than <ms> (clock_ms()). */
+void l3_arm(struct l3 *l3, uint64_t ms);
+/* Everything whose time has come; the timer's callback, and tests'. */
+void l3_tick(struct l3 *l3);
+
+/* Out of HELD: WATCHED, or TRANSLATED when it has deltas. What it holds is untouched. */
+void l3_unhold(struct flow *f);
+/* Begins the end: held packets pass, CLOSING, the log line is written with the word <how>. */
+void l3_flow_end(struct flow *f, const char *how);
+/* The record goes, whatever state it is in. */
+void l3_flow_gone(struct flow *f, const char *how);
+/* For commands: the flow whose id is <word>; NULL and answered when there is none. */
+struct cli_ctx;
+struct flow *l3_cli_find(struct cli_ctx *ctx, const char *word);
+/* One line for a flow that ended (flow_log.c). */
+void l3_log_end(struct flow *f);
+/* Resets towards both ends, from the tracker's numbers. */
+void l3_flow_reset(struct flow *f);
+/* Refused or failed promotion: counted, noted, and the flow left at L3. */
+void l3_promote_refused(struct flow *f, const char *why);
+
+#endif

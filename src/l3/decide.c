@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * decide.c - from what the rules say to what happens to the flow
+ *
+ *   watch    nothing: turn.c lets the turn pass and asks again at the next
+ *   forward  offload: the next verdict makes the kernel forward alone. A flow with
+ *            deltas stays translated here instead, unseen by policy
+ *   promote  border's; where it is refused, `else` decides
+ *   reject   resets to both ends, then nothing passes
+ *   drop     nothing passes
+ *
+ * With `option dry-run` a decision is counted and logged, and the flow watched.
+ */
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "core/bug.h"
+#include "core/worker.h"
+#include "l3/hold.h"
+#include "l3/inject.h"
+#include "l3/l3.h"
+
+static const char *const decide_name[GATEWAY_ACT_COUNT] = {
+	[GATEWAY_ACT_WATCH] = "watch",	 [GATEWAY_ACT_FORWARD] = "forward", [GATEWAY_ACT_PROMOTE] = "promote",
+	[GATEWAY_ACT_REJECT] = "reject", [GATEWAY_ACT_DROP] = "drop",
+};
+
+static const struct xlate *decide_xlate(const struct flow *f)
+{
+	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
+}
+
+/* ---- ends ---- */
+
+static void decide_send_rst(struct flow *f, int to, uint32_t seq)
+{
+	struct seg_spec sp = {
+		.src = f->side[!to],
+		.dst = f->side[to],
+		.seq = seq,
+		.ack = f->trk.side[to].nxt,
+		.flags = SEG_RST | SEG_ACK,
+	};
+	uint8_t pkt[SEG_BUILD_MAX];
+	int n = seg_build(&sp, pkt, sizeof(pkt));
+
+	if (n > 0)
+		inject_wire(f->gw->l3->inject, pkt, (uint32_t)n, f->foreign_mark);
+}
+
+void l3_flow_reset(struct flow *f)
+{
+	int d;
+
+	for (d = 0; d < 2; d++) {
+		/* the receiver obeys only its exact next number (RFC 5961 3.2): what it acked, and the edge */
+		uint32_t acked = xlate_seq(decide_xlate(f), !d, f->trk.side[d].ack);
+		uint32_t edge = xlate_seq(decide_xlate(f), !d, f->trk.side[!d].nxt);
+
+		if (!(f->trk.side[d].f & SEQTRK_F_NXT))
+			continue;
+		if (f->trk.side[!d].f & SEQTRK_F_NXT)
+			decide_send_rst(f, d, edge);
+		if ((f->trk.side[d].f & SEQTRK_F_ACK) && acked != edge)
+			decide_send_rst(f, d, acked);
+	}
+}
+
+void l3_unhold(struct flow *f)
+{
+	flow_set_state(f, f->xlate_by == FLOW_XLATE_NONE ? FLOW_ST_WATCHED : FLOW_ST_TRANSLATED);
+}
+
+void l3_flow_end(struct flow *f, const char *how)
+{
+	if (f->state == FLOW_ST_CLOSING || f->dead)
+		return;
+	if (f->hold)
+		hold_forward(f);
+	if (!f->end)
+		f->end = how;
+	flow_set_state(f, FLOW_ST_CLOSING);
+	l3_log_end(f);
+}
+
+void l3_flow_gone(struct flow *f, const char *how)
+{
+	if (f->dead)
+		return;
+	if (f->border)
+		f->gw->l3->border->release(f);
+	if (f->hold)
+		hold_drop(f);
+	if (!f->end)
+		f->end = how;
+	l3_log_end(f);
+	flow_remove(f);
+}
+
+/* ---- decisions ---- */
+
+void l3_promote_refused(struct flow *f, const char *why)
+{
+	f->refused = why;
+	gateway_count(&f->gw->promote_failures, why);
+	flow_log(f, LOG_NOTICE, "not promoted: %s", why);
+}
+
+static void decide_forward(struct flow *f)
+{
+	f->policy = FLOW_POL_FORWARD;
+	f->framing = false;
+	if (f->xlate_by == FLOW_XLATE_DAEMON) {
+		f->policy = FLOW_POL_NONE;
+		if (f->state == FLOW_ST_HELD)
+			l3_unhold(f);
+	} else {
+		f->seen = FLOW_SEEN_NONE;
+		f->want_class = MARK_OFFLOADED;
+		flow_set_state(f, FLOW_ST_OFFLOADED);
+	}
+	if (f->hold)
+		hold_forward(f);
+}
+
+static void decide_drop(struct flow *f, const char *how)
+{
+	f->policy = FLOW_POL_DROP;
+	f->framing = false;
+	if (f->hold)
+		hold_drop(f);
+	if (f->state == FLOW_ST_HELD)
+		l3_unhold(f);
+	f->end = how;
+}
+
+static void decide_reject(struct flow *f)
+{
+	decide_drop(f, "rejected");
+	l3_flow_reset(f);
+	l3_flow_end(f, "rejected");
+}
+
+static void decide_promote(struct flow *f, const struct gateway_decision *dec)
+{
+	const struct l3_border_ops *border = f->gw->l3->border;
+	const char *why;
+
+	why = border ? border->promote(f, dec->frontend, dec->els) : "no-border";
+	if (!why)
+		return;
+	l3_promote_refused(f, why);
+	switch (dec->els) {
+	case GATEWAY_ELSE_REJECT:
+		decide_reject(f);
+		return;
+	case GATEWAY_ELSE_DROP:
+		decide_drop(f, "dropped");
+		return;
+	case GATEWAY_ELSE_FORWARD:
+		break;
+	}
+	/* what the handshake lacks will not come: look no further. Else the turn passes and the next may do better. */
+	if (seqtrk_refusal(&f->trk))
+		decide_forward(f);
+}
+
+void l3_decide(struct flow *f, const struct gateway_decision *dec)
+{
+	if (f->gw->conf->dry_run && dec->act != GATEWAY_ACT_WATCH) {
+		flow_log(f, LOG_NOTICE, "dry-run: would %s", decide_name[dec->act]);
+		f->gw->dry_run[dec->act]++;
+		return;
+	}
+	switch (dec->act) {
+	case GATEWAY_ACT_WATCH:
+		return;
+	case GATEWAY_ACT_FORWARD:
+		decide_forward(f);
+		return;
+	case GATEWAY_ACT_PROMOTE:
+		decide_promote(f, dec);
+		return;
+	case GATEWAY_ACT_REJECT:
+		decide_reject(f);
+		return;
+	case GATEWAY_ACT_DROP:
+		decide_drop(f, "dropped");
+		return;
+	case GATEWAY_ACT_COUNT:
+		break;
+	}
+}
+
+/* ---- the SYN ---- */
+
+static void decide_syn_reject(struct visit *v)
+{
+	uint8_t rst[SEG_BUILD_MAX];
+	int n = seg_build_rst(&v->s, rst, sizeof(rst));
+
+	if (n > 0)
+		inject_wire(v->l3->inject, rst, (uint32_t)n, v->f->foreign_mark);
+	l3_drop(v);
+	l3_flow_gone(v->f, "rejected");
+}
+
+static void decide_syn_act(struct visit *v, const struct gateway_decision *dec)
+{
+	struct flow *f = v->f;
+
+	switch (dec->act) {
+	case GATEWAY_ACT_WATCH:
+		return;
+	case GATEWAY_ACT_FORWARD:
+		f->policy = FLOW_POL_FORWARD;
+		return;
+	case GATEWAY_ACT_PROMOTE:
+		f->want_frontend = strdup(dec->frontend);
+		f->want_else = (uint8_t)dec->els;
+		f->policy = FLOW_POL_PROMOTE;
+		return;
+	case GATEWAY_ACT_REJECT:
+		decide_syn_reject(v);
+		return;
+	case GATEWAY_ACT_DROP:
+		f->policy = FLOW_POL_DROP;
+		f->end = "dropped";
+		l3_drop(v);
+		return;
+	case GATEWAY_ACT_COUNT:
+		break;
+	}
+}
+
+void l3_decide_syn(struct visit *v)
+{
+	struct flow *f = v->f;
+	const struct gateway_conf *c = f->gw->conf;
+	struct gateway_decision dec;
+
+	if (!gateway_judge_syn(f->gw, f, &dec)) {
+		/* no rule will ever look at a turn: the default holds at once */
+		if (c->content.count == 0 && c->dflt.act == GATEWAY_ACT_FORWARD)
+			dec = c->dflt;
+		else
+			return;
+	}
+	if (c->dry_run && dec.act != GATEWAY_ACT_WATCH) {
+		flow_log(f, LOG_NOTICE, "dry-run: would %s", decide_name[dec.act]);
+		f->gw->dry_run[dec.act]++;
+		return;
+	}
+	decide_syn_act(v, &dec);
+}
+
+void l3_established(struct visit *v)
+{
+	struct flow *f = v->f;
+	struct gateway_decision dec;
+
+	flow_set_state(f, FLOW_ST_WATCHED);
+	if (f->policy == FLOW_POL_FORWARD) {
+		decide_forward(f); /* v's own verdict tells the kernel */
+	} else if (f->policy == FLOW_POL_PROMOTE) {
+		/* the server must have its ACK, whoever speaks next */
+		if (!v->judged)
+			l3_forward(v);
+		dec = (struct gateway_decision){ GATEWAY_ACT_PROMOTE, f->want_frontend, f->want_else };
+		f->policy = FLOW_POL_OPEN;
+		l3_decide(f, &dec);
+	}
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * hold.c - packets that wait without a verdict
+ *
+ * See the header for the model. Budgets: HOLD_FLOW_MAX bytes of one flow,
+ * l3->held_max of all; whoever cannot hold a packet lets everything go.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/worker.h"
+#include "l3/hold.h"
+#include "l3/l3.h"
+
+int hold_start(struct flow *f, enum hold_why why)
+{
+	struct hold *h = f->hold;
+
+	if (!h) {
+		h = calloc(1, sizeof(*h));
+		if (!h)
+			return -ENOMEM;
+		list_init(&h->side[0]);
+		list_init(&h->side[1]);
+		h->total = &f->gw->l3->held_bytes;
+		h->since_us = clock_us();
+		f->hold = h;
+	}
+	h->why = why;
+	return 0;
+}
+
+/* The list position to insert behind, or NULL when the held ones cover <s> already. Usually at the end. */
+static struct list *hold_place(struct hold *h, int d, const struct seg *s)
+{
+	struct list *head = &h->side[d], *pos;
+
+	for (pos = head->prev; pos != head; pos = pos->prev) {
+		const struct held *e = list_entry(pos, struct held, node);
+
+		if (seq_le(e->s.seq, s->seq)) {
+			if (seq_ge(seg_end(&e->s), seg_end(s)))
+				return NULL;
+			break;
+		}
+	}
+	return pos;
+}
+
+int hold_add(struct visit *v)
+{
+	struct hold *h = v->f->hold;
+	struct list *pos;
+	struct held *e;
+
+	if (!seg_is_whole(&v->s))
+		return -EMSGSIZE;
+	pos = hold_place(h, v->d, &v->s);
+	if (!pos) {
+		l3_drop(v);
+		return 0;
+	}
+	if (h->bytes + v->p->len > HOLD_FLOW_MAX || *h->total + v->p->len > v->l3->held_max)
+		return -ENOSPC;
+	e = malloc(sizeof(*e) + v->p->len);
+	if (!e)
+		return -ENOMEM;
+	e->q = v->q;
+	e->p = *v->p;
+	e->p.data = e->copy;
+	e->s = v->s;
+	e->s.pkt = e->copy;
+	e->at_us = clock_us();
+	memcpy(e->copy, v->p->data, v->p->len);
+	list_insert_(&e->node, pos, pos->next);
+	h->count++;
+	h->bytes += e->p.len;
+	*h->total += e->p.len;
+	v->judged = true;
+	return 0;
+}
+
+/* Walks the run of gapless payload from *seq; each piece is handed to <fn>. */
+static void hold_walk(const struct hold *h, int d, uint32_t *seq, bool *fin,
+		      void (*fn)(void *arg, const char *p, size_t n), void *arg)
+{
+	struct held *e;
+
+	list_for_each(e, &h->side[d], node) {
+		struct str pl = seg_payload(&e->s);
+		uint32_t start = seg_data_seq(&e->s), end = start + (uint32_t)pl.n;
+
+		if (seq_gt(start, *seq))
+			break;
+		if (seq_gt(end, *seq)) {
+			uint32_t skip = *seq - start;
+
+			if (fn)
+				fn(arg, pl.p + skip, pl.n - skip);
+			*seq = end;
+		}
+		if ((e->s.flags & SEG_FIN) && end == *seq)
+			*fin = true;
+	}
+}
+
+struct hold_sink {
+	struct str first;
+	unsigned pieces;
+	struct buf *scratch;
+};
+
+static void hold_collect(void *arg, const char *p, size_t n)
+{
+	struct hold_sink *k = arg;
+
+	if (k->pieces++ == 0) {
+		k->first = str_n(p, n);
+		return;
+	}
+	if (k->pieces == 2) {
+		buf_reset(k->scratch);
+		buf_put_grow(k->scratch, k->first.p, k->first.n);
+	}
+	buf_put_grow(k->scratch, p, n);
+}
+
+struct str hold_payload(struct flow *f, int d, uint32_t seq, bool *fin)
+{
+	struct hold_sink k = { .scratch = &f->gw->l3->scratch };
+
+	*fin = false;
+	if (f->hold)
+		hold_walk(f->hold, d, &seq, fin, hold_collect, &k);
+	return k.pieces > 1 ? buf_str(k.scratch) : k.first;
+}
+
+uint32_t hold_run_end(const struct flow *f, int d, uint32_t seq)
+{
+	bool fin = false;
+
+	if (f->hold)
+		hold_walk(f->hold, d, &seq, &fin, NULL, NULL);
+	return seq + fin;
+}
+
+bool hold_pop(struct flow *f, int d, struct visit *v, struct held **out)
+{
+	struct hold *h = f->hold;
+	struct held *e = h ? list_first(&h->side[d], struct held, node) : NULL;
+
+	if (!e)
+		return false;
+	list_del(&e->node);
+	h->count--;
+	h->bytes -= e->p.len;
+	*h->total -= e->p.len;
+	*v = (struct visit){ .l3 = f->gw->l3, .q = e->q, .p = &e->p, .s = e->s, .f = f, .d = d };
+	*out = e;
+	return true;
+}
+
+void hold_done(struct held *h)
+{
+	pktq_free_later(h->q, &h->mem);
+}
+
+static void hold_release(struct flow *f, void (*fn)(struct visit *v))
+{
+	struct visit v;
+	struct held *h;
+	int d;
+
+	for (d = 0; d < 2; d++)
+		while (hold_pop(f, d, &v, &h)) {
+			fn(&v);
+			hold_done(h);
+		}
+	hold_free(&f->hold);
+}
+
+void hold_forward(struct flow *f)
+{
+	hold_release(f, l3_pass);
+}
+
+void hold_drop(struct flow *f)
+{
+	hold_release(f, l3_drop);
+}
+
+void hold_free(struct hold **h)
+{
+	free(*h);
+	*h = NULL;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * l3.c - the layer: its life, its timer
+ *
+ * One timer serves all flows. Within a gateway flows of one class stand in the
+ * order of expiry, so a tick looks at the heads only; l3_arm() keeps the timer
+ * at the earliest moment anybody asked for, and a tick asks for the next.
+ */
+#include <errno.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/layer.h"
+#include "core/worker.h"
+#include "l3/ct.h"
+#include "l3/hold.h"
+#include "l3/inject.h"
+#include "l3/l3.h"
+#include "l3/steering.h"
+
+#define L3_TICK_FLOWS 500 /* timers of one tick; the rest waits for the next */
+#define L3_OFFLOAD_OLD_MS 60000
+
+/* ---- the timer ---- */
+
+static void l3_timer_cb(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct l3 *l3 = t->data;
+
+	l3->timer_ms = UINT64_MAX;
+	l3_tick(l3);
+}
+
+void l3_arm(struct l3 *l3, uint64_t ms)
+{
+	uint64_t now = clock_ms(l3->w);
+
+	if (ms >= l3->timer_ms)
+		return;
+	l3->timer_ms = ms;
+	if (!l3->w->loop)
+		return; /* a test calls l3_tick() itself */
+	ev_timer_stop(l3->w->loop, &l3->timer);
+	ev_timer_set(&l3->timer, ms > now ? (double)(ms - now) / 1000.0 : 0., 0.);
+	ev_timer_start(l3->w->loop, &l3->timer);
+}
+
+/* Does the tracker still know an offloaded flow, and has not seen its end? Without a tracker to ask: no. */
+static bool l3_still_tracked(struct flow *f)
+{
+	struct ct *ct = f->gw->l3->ct;
+	struct ct_entry e;
+
+	return ct && ct_get(ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], &e) == 0 &&
+	       e.tcp_state != TCP_CONNTRACK_TIME_WAIT && e.tcp_state != TCP_CONNTRACK_CLOSE;
+}
+
+static void l3_expire_offloaded(struct flow *f)
+{
+	if (!l3_still_tracked(f))
+		l3_flow_gone(f, "offloaded");
+	else if (clock_ms(f->gw->l3->w) - f->created_ms > L3_OFFLOAD_OLD_MS)
+		flow_set_timer(f, FLOW_TMR_OFFLOAD_OLD);
+}
+
+static void l3_expire_idle(struct flow *f)
+{
+	/* what has deltas cannot go on without its record */
+	if (f->xlate_by == FLOW_XLATE_DAEMON)
+		l3_flow_reset(f);
+	l3_flow_gone(f, "idle-timeout");
+}
+
+static void l3_expire(struct flow *f)
+{
+	switch ((enum flow_timer)f->timer) {
+	case FLOW_TMR_SYN:
+		l3_flow_gone(f, "syn-timeout");
+		break;
+	case FLOW_TMR_IDLE:
+		l3_expire_idle(f);
+		break;
+	case FLOW_TMR_INSPECT:
+		l3_turn_judge(f, true);
+		break;
+	case FLOW_TMR_HOLD:
+		if (f->hold && f->hold->why == HOLD_INSPECT)
+			l3_turn_judge(f, true);
+		else if (f->gw->l3->border)
+			f->gw->l3->border->timeout(f);
+		break;
+	case FLOW_TMR_CLOSE:
+		l3_flow_gone(f, "closed");
+		break;
+	case FLOW_TMR_OFFLOAD:
+	case FLOW_TMR_OFFLOAD_OLD:
+		l3_expire_offloaded(f);
+		break;
+	case FLOW_TMR_NONE:
+		break;
+	}
+}
+
+/* The heads of one list whose time has come. Returns when the next one's comes. */
+static uint64_t l3_tick_list(struct gateway *gw, enum flow_timer tmr, unsigned *budget)
+{
+	uint64_t now = clock_ms(gw->l3->w);
+	struct flow *f;
+
+	while ((f = list_first(&gw->timer[tmr], struct flow, tmr))) {
+		uint64_t at = f->touched_ms + gateway_timeout(gw, tmr);
+
+		if (at > now)
+			return at;
+		if ((*budget)-- == 0)
+			return now + 1;
+		l3_expire(f);
+		/* still the head: it has another period */
+		if (!f->dead && f->timer == tmr && list_first(&gw->timer[tmr], struct flow, tmr) == f)
+			flow_set_timer(f, tmr);
+	}
+	return UINT64_MAX;
+}
+
+void l3_tick(struct l3 *l3)
+{
+	unsigned budget = L3_TICK_FLOWS;
+	uint64_t next = UINT64_MAX;
+	struct gateway *gw, *tmp;
+	int i;
+
+	list_for_each_safe(gw, tmp, &l3->gateways, node) {
+		gw->refs++;
+		for (i = 0; i < FLOW_TMR_COUNT; i++) {
+			uint64_t at = l3_tick_list(gw, (enum flow_timer)i, &budget);
+
+			next = MIN(next, at);
+		}
+		gateway_put(gw);
+	}
+	flow_reap(&l3->flows);
+	if (next != UINT64_MAX)
+		l3_arm(l3, next);
+}
+
+/* ---- the layer ---- */
+
+int l3_worker_init(struct worker *w)
+{
+	struct l3 *l3 = calloc(1, sizeof(*l3));
+	int rc;
+
+	if (!l3)
+		return -ENOMEM;
+	l3->w = w;
+	list_init(&l3->gateways);
+	list_init(&l3->pending);
+	l3->mark_mask = MARK_MASK_DEFAULT;
+	l3->held_max = HOLD_ALL_MAX;
+	l3->timer_ms = UINT64_MAX;
+	arena_init(&l3->tmp);
+	rc = flow_table_init(&l3->flows, l3);
+	if (rc < 0) {
+		free(l3);
+		return rc;
+	}
+	ev_timer_init(&l3->timer, l3_timer_cb, 0., 0.);
+	l3->timer.data = l3;
+	w->l3 = l3;
+	return 0;
+}
+
+/* Without us a connection with deltas, or with held data, would hang: it is told. */
+static void l3_end_flows(struct l3 *l3)
+{
+	struct flow *f;
+
+	while ((f = list_first(&l3->flows.all, struct flow, all))) {
+		if (f->hold)
+			hold_forward(f);
+		if (f->xlate_by == FLOW_XLATE_DAEMON && !f->border)
+			l3_flow_reset(f);
+		l3_flow_gone(f, "stopped");
+	}
+	flow_reap(&l3->flows);
+}
+
+void l3_worker_destroy(struct worker *w)
+{
+	struct l3 *l3 = w->l3;
+	struct gateway *gw;
+
+	if (!l3)
+		return;
+	l3_end_flows(l3);
+	steering_end(l3);
+	while ((gw = list_first(&l3->pending, struct gateway, node)))
+		gateway_put(gw);
+	while ((gw = list_first(&l3->gateways, struct gateway, node)))
+		gateway_put(gw);
+	if (w->loop)
+		ev_timer_stop(w->loop, &l3->timer);
+	inject_close(&l3->inject);
+	if (l3->ct)
+		ct_close(&l3->ct);
+	flow_table_destroy(&l3->flows);
+	arena_reset(&l3->tmp);
+	buf_free(&l3->scratch);
+	free(l3);
+	w->l3 = NULL;
+}
+
+/* Flows that need the process: those that would be damaged without it. */
+static unsigned l3_busy(struct worker *w)
+{
+	const struct flow_table *t = &w->l3->flows;
+
+	return t->by_state[FLOW_ST_HELD] + t->by_state[FLOW_ST_PROMOTED] + t->by_state[FLOW_ST_LEAVING] +
+	       t->by_state[FLOW_ST_TRANSLATED];
+}
+
+static struct layer l3_layer = {
+	.name = "l3",
+	.order = LAYER_L3,
+	.init = l3_worker_init,
+	.destroy = l3_worker_destroy,
+	.busy = l3_busy,
+};
+
+INITCALL l3_init(void)
+{
+	layer_register(&l3_layer);
+}

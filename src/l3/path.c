@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * path.c - what happens to a queued packet
+ *
+ * segment view -> flow -> tracker -> policy -> verdict. A packet finds its flow by
+ * its addresses, whichever queue it came by; only a SYN in mangle FORWARD, where
+ * both interfaces are known, makes one. Flows that border holds go to border;
+ * OFFLOADED ones show up only when the kernel's tracker forgot them.
+ *
+ * What the tracker does not accept is forwarded all the same: its receiver will
+ * judge it, and nothing of ours moved.
+ */
+#include <net/if.h>
+
+#include "core/clock.h"
+#include "core/worker.h"
+#include "l3/hold.h"
+#include "l3/inject.h"
+#include "l3/l3.h"
+
+/* ---- packets without a record ---- */
+
+/* Past maxflows: by `else`, and unseen from here on. */
+static void path_overflow(struct visit *v, struct gateway *gw)
+{
+	uint8_t rst[SEG_BUILD_MAX];
+	int n;
+
+	gw->overflow++;
+	switch (gw->conf->maxflows_else) {
+	case GATEWAY_ELSE_REJECT:
+		n = seg_build_rst(&v->s, rst, sizeof(rst));
+		if (n > 0)
+			inject_wire(v->l3->inject, rst, (uint32_t)n, mark_foreign(v->p->mark, v->l3->mark_mask));
+		l3_drop(v);
+		return;
+	case GATEWAY_ELSE_DROP:
+		l3_drop(v);
+		return;
+	case GATEWAY_ELSE_FORWARD:
+		break;
+	}
+	l3_forward_class(v, MARK_OFFLOADED);
+}
+
+static void path_new_flow(struct visit *v, struct gateway *gw)
+{
+	struct flow *f = NULL;
+
+	if (!gw->conf->maxflows || gw->flows < gw->conf->maxflows)
+		f = flow_new(&v->l3->flows, gw, &v->s.src, &v->s.dst);
+	if (!f) {
+		path_overflow(v, gw);
+		return;
+	}
+	v->f = f;
+	v->d = FLOW_CLIENT;
+	f->q = v->q;
+	f->in_if = v->p->in_if;
+	f->out_if = v->p->out_if;
+	f->foreign_mark = mark_foreign(v->p->mark, v->l3->mark_mask);
+	f->packets[FLOW_CLIENT]++;
+	f->bytes[FLOW_CLIENT] += v->s.data_len;
+	f->mark_class = f->want_class = gw->conf->block ? MARK_HARD : MARK_OURS;
+	seqtrk_init(&f->trk, &v->s);
+	l3_decide_syn(v);
+	if (!v->judged)
+		l3_forward(v);
+}
+
+static void path_no_flow(struct visit *v, struct gateway *gw)
+{
+	bool syn = (v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN;
+
+	if (!syn) {
+		v->l3->no_record++;
+		gateway_count(&gw->unsupported, "no-syn");
+		if (v->p->hook == PKTQ_HOOK_PREROUTING)
+			l3_forward_class(v, MARK_OFFLOADED);
+		else
+			l3_accept(v);
+		return;
+	}
+	if (v->p->hook == PKTQ_HOOK_PREROUTING) /* it comes again in FORWARD, as new */
+		l3_forward_class(v, MARK_NONE);
+	else if (gw->removed || v->l3->w->stopping)
+		l3_forward_class(v, MARK_OFFLOADED);
+	else
+		path_new_flow(v, gw);
+}
+
+/* ---- packets of a flow ---- */
+
+static void path_fins(struct flow *f)
+{
+	if (!(f->trk.side[0].f & f->trk.side[1].f & SEQTRK_F_FIN))
+		return;
+	if (f->state == FLOW_ST_WATCHED || f->state == FLOW_ST_TRANSLATED)
+		l3_flow_end(f, "fin");
+}
+
+/* The old connection is over and its addresses are used again. */
+static void path_reborn(struct visit *v)
+{
+	struct flow *f = v->f;
+	struct gateway *gw = f->gw;
+
+	l3_flow_gone(f, "reused");
+	v->f = NULL;
+	path_no_flow(v, gw);
+}
+
+/* Moves of the tracker that change the state. <r> is what it said; the packet has no verdict yet. */
+static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t fresh)
+{
+	struct flow *f = v->f;
+
+	if (!seqtrk_acceptable(r) && r != SEQTRK_CHALLENGE) {
+		v->l3->forged++;
+	} else if (r == SEQTRK_RESET) {
+		l3_flow_end(f, "reset");
+	} else {
+		if (fresh && v->d == FLOW_SERVER)
+			l3_turn_server(f, &v->s, fresh);
+		if (f->state == FLOW_ST_OPENING && (f->trk.f & SEQTRK_C_EST))
+			l3_established(v);
+		path_fins(f);
+	}
+}
+
+void l3_watch(struct visit *v)
+{
+	struct flow *f = v->f;
+	uint32_t nxt = f->trk.side[v->d].nxt, fresh;
+	enum seqtrk_res r;
+
+	if (v->d == FLOW_CLIENT && l3_turn_visit(v))
+		return;
+	r = seqtrk_see(&f->trk, v->d, &v->s, f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL);
+	if (r == SEQTRK_NEW_SYN) {
+		path_reborn(v);
+		return;
+	}
+	/* bytes nobody saw before; the edge does not move for what is not acceptable */
+	fresh = v->s.data_len ? f->trk.side[v->d].nxt - nxt : 0;
+	fresh = MIN(fresh, v->s.data_len);
+	if (fresh)
+		f->last_dir = (uint8_t)v->d;
+	path_follow(v, r, fresh);
+	if (!v->judged)
+		l3_forward(v);
+}
+
+static void path_offloaded(struct visit *v)
+{
+	bool syn = (v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN;
+
+	if (syn) {
+		path_reborn(v);
+		return;
+	}
+	/* on its way into the queue when the mark was set, or the tracker forgot */
+	l3_forward(v);
+}
+
+static void path_closing(struct visit *v)
+{
+	struct flow *f = v->f;
+
+	if ((v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN &&
+	    seqtrk_judge(&f->trk, v->d, &v->s, f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL) == SEQTRK_NEW_SYN) {
+		path_reborn(v);
+		return;
+	}
+	if (f->sockets)
+		l3_to_socket(v);
+	else if (f->policy == FLOW_POL_DROP)
+		l3_drop(v);
+	else
+		l3_pass(v);
+}
+
+void l3_flow_packet(struct visit *v)
+{
+	struct flow *f = v->f;
+
+	switch ((enum flow_state)f->state) {
+	case FLOW_ST_PROMOTED:
+	case FLOW_ST_LEAVING:
+		v->l3->border->packet(v);
+		return;
+	case FLOW_ST_HELD:
+		if (f->hold->why == HOLD_DRAIN) {
+			v->l3->border->packet(v);
+			return;
+		}
+		break;
+	case FLOW_ST_OFFLOADED:
+		path_offloaded(v);
+		return;
+	case FLOW_ST_CLOSING:
+		path_closing(v);
+		return;
+	case FLOW_ST_OPENING:
+	case FLOW_ST_WATCHED:
+	case FLOW_ST_TRANSLATED:
+	case FLOW_ST_COUNT:
+		break;
+	}
+	if (f->policy == FLOW_POL_DROP)
+		l3_drop(v);
+	else
+		l3_watch(v);
+}
+
+static void path_flow(struct visit *v)
+{
+	struct flow *f = v->f;
+
+	flow_touch(f);
+	f->q = v->q;
+	f->foreign_mark = mark_foreign(v->p->mark, v->l3->mark_mask);
+	f->packets[v->d]++;
+	f->bytes[v->d] += v->s.data_len;
+	l3_flow_packet(v);
+}
+
+static void path_packet(void *owner, struct pktq *q, struct pktq_pkt *p)
+{
+	struct gateway *gw = owner;
+	struct visit v = { .l3 = gw->l3, .q = q, .p = p };
+	enum seg_err err;
+
+	gw->packets++;
+	gw->bytes += p->full_len;
+	err = seg_parse(&v.s, p->data, p->len, p->full_len);
+	if (err != SEG_OK) {
+		gw->l3->unknown[err]++;
+		l3_accept(&v);
+		return;
+	}
+	if (p->csum_partial)
+		v.s.f |= SEG_F_PARTIAL;
+	v.f = flow_lookup(&gw->l3->flows, &v.s.src, &v.s.dst, &v.d);
+	if (v.f)
+		path_flow(&v);
+	else
+		path_no_flow(&v, gw);
+}
+
+static void path_batch_end(void *owner, struct pktq *q, bool drained)
+{
+	struct gateway *gw = owner;
+
+	if (gw->l3->border)
+		gw->l3->border->batch_end(q, drained);
+	flow_reap(&gw->l3->flows);
+}
+
+const struct pktq_handler l3_path_handler = { .packet = path_packet, .batch_end = path_batch_end };

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * steering.c - from gateway sections to l3/steer.h
+ *
+ * steer.h knows rules, not gateways. Here a plan is made of an epoch's `steer
+ * auto` gateways, applied at start before the loop runs, and at a reload on the
+ * helper thread, only when its text differs from what is in force. A reload
+ * that comes while a change is under way is applied after it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "core/log.h"
+#include "core/worker.h"
+#include "l3/l3.h"
+#include "l3/steering.h"
+
+struct l3_steering {
+	struct steer_job job;
+	struct l3 *l3;
+	struct buf text; /* of the job's plan */
+};
+
+static struct steer_plan *steering_plan(const struct epoch *ep, bool manual_too, unsigned *nb, char **err)
+{
+	const struct l3_conf *lc = epoch_part(ep, &gateway_module);
+	struct steer_conf sc = {
+		.mark_mask = ep->global.mark_mask,
+		.route_table = ep->global.route_table,
+		.maxflows = ep->global.maxflows,
+	};
+	const struct gateway_conf *c;
+	struct steer_gateway *gws;
+	struct steer_plan *plan;
+	unsigned n = 0;
+
+	list_for_each(c, &lc->gateways, node)
+		n++;
+	gws = calloc(n + 1, sizeof(*gws));
+	if (!gws)
+		return NULL;
+	list_for_each(c, &lc->gateways, node) {
+		if (c->steer_manual && !manual_too)
+			continue;
+		gws[sc.nb_gw++] = (struct steer_gateway){ .name = c->obj.name, .queue_first = c->queue_first,
+							  .queue_last = c->queue_last, .block = c->block,
+							  .match = c->match, .nb_match = c->nb_match };
+	}
+	sc.gw = gws;
+	*nb = sc.nb_gw;
+	plan = steer_plan_make(&sc, err);
+	free(gws);
+	return plan;
+}
+
+static void steering_warn(void *arg, const char *line)
+{
+	diag_warn(arg, NULL, 0, "steering : %s", line);
+}
+
+static int steering_fail(struct diag *d, int rc, char *err)
+{
+	diag_error(d, NULL, 0, "steering : %s", err ? err : strerror(-rc));
+	free(err);
+	return rc;
+}
+
+int steering_start(struct l3 *l3, struct epoch *ep, struct diag *d)
+{
+	struct steer_plan *plan;
+	char *err = NULL;
+	unsigned nb;
+	int rc;
+
+	plan = steering_plan(ep, false, &nb, &err);
+	if (!plan)
+		return steering_fail(d, -EINVAL, err);
+	rc = 0;
+	if (nb) {
+		rc = steer_open(&l3->steer, NULL, &err);
+		if (rc == 0)
+			rc = steer_apply(l3->steer, plan, steering_warn, d, &err);
+		if (rc < 0)
+			steering_fail(d, rc, err);
+	}
+	buf_reset(&l3->steered);
+	if (nb)
+		steer_plan_print(plan, &l3->steered);
+	steer_plan_free(&plan);
+	return rc;
+}
+
+int steering_check(struct l3 *l3, struct epoch *ep, struct diag *d)
+{
+	struct steer_plan *plan;
+	char *err = NULL;
+	unsigned nb;
+	int rc = 0;
+
+	plan = steering_plan(ep, false, &nb, &err);
+	if (!plan)
+		return steering_fail(d, -EINVAL, err);
+	if (nb && !l3->steer) {
+		rc = steer_open(&l3->steer, NULL, &err);
+		if (rc < 0)
+			steering_fail(d, rc, err);
+	}
+	steer_plan_free(&plan);
+	return rc;
+}
+
+static void steering_done(struct worker *w, struct steer_job *job)
+{
+	struct l3_steering *s = job->owner;
+	struct l3 *l3 = s->l3;
+
+	if (job->warnings)
+		log_printf(w, &w->epoch->global.log, LOG_WARNING, "steering: %s", job->warnings);
+	if (job->rc < 0) {
+		log_printf(w, &w->epoch->global.log, LOG_ALERT, "steering was not changed: %s",
+			   job->err ? job->err : strerror(-job->rc));
+		buf_free(&s->text);
+	} else {
+		buf_free(&l3->steered);
+		l3->steered = s->text;
+	}
+	l3->steering = NULL;
+	free(s);
+	steering_change(l3, w->epoch); /* what came meanwhile */
+}
+
+void steering_change(struct l3 *l3, struct epoch *ep)
+{
+	struct steer_plan *plan;
+	struct l3_steering *s;
+	struct buf text = { 0 };
+	char *err = NULL;
+	unsigned nb;
+
+	if (l3->steering || !l3->steer)
+		return;
+	plan = steering_plan(ep, false, &nb, &err);
+	if (!plan) {
+		free(err);
+		return;
+	}
+	steer_plan_print(plan, &text);
+	s = str_eq(buf_str(&text), buf_str(&l3->steered)) ? NULL : calloc(1, sizeof(*s));
+	if (!s) {
+		buf_free(&text);
+		steer_plan_free(&plan);
+		return;
+	}
+	s->l3 = l3;
+	s->text = text;
+	s->job = (struct steer_job){ .st = l3->steer, .plan = plan, .done = steering_done, .owner = s };
+	l3->steering = s;
+	steer_job_submit(l3->w, &s->job);
+}
+
+void steering_end(struct l3 *l3)
+{
+	char *err = NULL;
+
+	if (l3->steer && steer_withdraw(l3->steer, &err) < 0) {
+		msg_warning("steering : %s", err ? err : "not all of it could be taken out");
+		free(err);
+	}
+	if (l3->steer)
+		steer_close(&l3->steer);
+	buf_free(&l3->steered);
+}
+
+int steering_print(const struct epoch *ep, struct buf *out, char **err)
+{
+	struct steer_plan *plan;
+	unsigned nb;
+
+	plan = steering_plan(ep, true, &nb, err);
+	if (!plan)
+		return -EINVAL;
+	steer_plan_print(plan, out);
+	steer_plan_free(&plan);
+	return 0;
+}

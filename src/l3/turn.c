@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * turn.c - policy at the start of each turn, on held payload
+ *
+ * The framer reads the client's payload in order (f->framer_seq is its place) and
+ * says where a turn begins. From there on the client's data is held (HELD,
+ * HOLD_INSPECT) and the content rules are asked, again with every packet, until
+ * they decide, the turn cannot be judged any more, or `inspect-delay` (without it:
+ * `timeout hold`) ends the waiting. The server's data passes all the while.
+ *
+ *   in order, inside a turn     forwarded; the framer is fed
+ *   within framer_blind()       forwarded in any order: body bytes begin no turn
+ *   beyond a gap                held until the gap fills: a turn may begin in it
+ *   a turn begins               held from there on. A packet with the end of one turn and
+ *                               the beginning of the next is held whole; when the next is
+ *                               promoted, its first part is sent on as a packet of its own
+ *
+ * Where framing is lost, nobody knows which of the following bytes begin a
+ * request: the flow is promoted into the frontend that the rules name first (or
+ * forwarded for good where no rule promotes).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/bug.h"
+#include "core/worker.h"
+#include "l3/hold.h"
+#include "l3/inject.h"
+#include "l3/l3.h"
+#include "policy/ctx.h"
+
+#define TURN_INSPECT_MAX (64U << 10) /* payload bytes held to be judged */
+
+static bool turn_has_rules(const struct gateway_conf *c)
+{
+	return c->content.count || c->dflt.act != GATEWAY_ACT_WATCH;
+}
+
+static const struct xlate *turn_xlate(const struct flow *f)
+{
+	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
+}
+
+/* ---- framing ---- */
+
+/* The framer's first byte is <seq>: the connection's first, or where a client begins to speak again. */
+static bool turn_begin_framing(struct flow *f, uint32_t seq)
+{
+	bool first = seq_le(f->trk.side[FLOW_CLIENT].nxt, f->trk.side[FLOW_CLIENT].isn + 1);
+
+	/* rules came with a reload in the middle of a turn: the next one begins when the server has spoken */
+	if (!first && f->last_dir != FLOW_SERVER)
+		return false;
+	framer_init(&f->framer);
+	f->framer_seq = first ? f->trk.side[FLOW_CLIENT].isn + 1 : f->trk.side[FLOW_CLIENT].nxt;
+	f->framing = true;
+	return true;
+}
+
+void l3_turn_resume(struct flow *f, enum framer_resume how, const struct h1_body *body, uint32_t seq)
+{
+	framer_resume(&f->framer, how, body);
+	f->framer_seq = seq;
+	f->framing = f->policy == FLOW_POL_OPEN;
+	f->last_dir = FLOW_SERVER;
+}
+
+void l3_turn_server(struct flow *f, const struct seg *s, uint32_t fresh)
+{
+	struct str pl = seg_payload(s);
+	uint32_t old = s->data_len - fresh; /* retransmitted part, at the front */
+
+	if (!f->framing)
+		return;
+	if (old < pl.n)
+		framer_server(&f->framer, pl.p + old, pl.n - old, fresh);
+	else
+		framer_server(&f->framer, NULL, 0, fresh);
+}
+
+/* ---- letting a turn pass ---- */
+
+/* Forwards the held packets that end at or below the framer's place. */
+static void turn_release_fed(struct flow *f)
+{
+	struct visit v;
+	struct held *h;
+
+	while ((h = list_first(&f->hold->side[FLOW_CLIENT], struct held, node))) {
+		uint32_t data_end = seg_data_seq(&h->s) + h->s.data_len;
+
+		if (seq_gt(data_end, f->framer_seq))
+			break;
+		hold_pop(f, FLOW_CLIENT, &v, &h);
+		l3_pass(&v);
+		hold_done(h);
+	}
+}
+
+/* Writes the length of <pkt>, whose IP header has room for it. */
+static int turn_set_len(uint8_t *pkt, uint32_t len)
+{
+	uint32_t n = pkt[0] >> 4 == 4 ? len : len - 40;
+	uint8_t *at = pkt + (pkt[0] >> 4 == 4 ? 2 : 4);
+
+	if (n > 0xffff)
+		return -EMSGSIZE;
+	at[0] = (uint8_t)(n >> 8);
+	at[1] = (uint8_t)n;
+	return 0;
+}
+
+/* The part of a held packet below the framer's place belongs to a turn that passed, but the rest does not: sends
+ * that part on by itself, in pieces that fit the path. */
+static void turn_send_front(struct flow *f)
+{
+	struct held *h = list_first(&f->hold->side[FLOW_CLIENT], struct held, node);
+	uint32_t nxt = f->trk.side[FLOW_CLIENT].nxt, mss = f->trk.side[FLOW_SERVER].mss;
+	uint8_t pkt[SEG_BUILD_MAX + 65536];
+
+	if (!h || mss < 64)
+		return;
+	while (seq_lt(nxt, f->framer_seq) && seq_le(seg_data_seq(&h->s), nxt)) {
+		uint32_t n = MIN(f->framer_seq - nxt, mss - 40);
+		int hdr = seg_copy_ack(&h->s, pkt, sizeof(pkt));
+		struct seg s;
+
+		if (hdr < 0)
+			return;
+		memcpy(pkt + hdr, h->s.pkt + h->s.data_off + (nxt - seg_data_seq(&h->s)), n);
+		if (turn_set_len(pkt, (uint32_t)hdr + n) < 0 ||
+		    seg_parse(&s, pkt, (uint32_t)hdr + n, (uint32_t)hdr + n) != SEG_OK)
+			return;
+		seg_set_seq(&s, nxt);
+		seqtrk_see(&f->trk, FLOW_CLIENT, &s, turn_xlate(f));
+		if (f->xlate_by == FLOW_XLATE_DAEMON)
+			xlate_apply(&f->xl, FLOW_CLIENT, &s);
+		if (seg_checksum(&s) == 0)
+			inject_wire(f->gw->l3->inject, pkt, s.len, f->foreign_mark);
+		nxt += n;
+	}
+}
+
+/* ---- judging ---- */
+
+static void turn_give_up(struct flow *f)
+{
+	struct gateway_decision dec = f->gw->conf->lost;
+
+	l3_decide(f, &dec);
+	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT) { /* refused, dry run */
+		f->framing = false;
+		f->policy = FLOW_POL_NONE;
+		l3_unhold(f);
+		hold_forward(f);
+	}
+}
+
+/* Feeds what is held from the framer's place on. True: a turn begins at the new place, and something of it is here. */
+static bool turn_feed(struct flow *f, struct str run)
+{
+	ssize_t off = framer_feed(&f->framer, run.p, run.n);
+
+	if (off < 0)
+		return true;
+	f->framer_seq += (uint32_t)off;
+	turn_release_fed(f);
+	return (size_t)off < run.n;
+}
+
+enum turn_step { TURN_AGAIN, TURN_WAIT, TURN_DONE };
+
+/* One turn of what is held. */
+static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
+{
+	struct http_hdr hdr[FRAMER_MAX_HDR];
+	struct http_head head = { .hdr = hdr, .max_hdr = FRAMER_MAX_HDR };
+	struct gateway_decision dec = { 0 };
+	enum framer_look look = framer_look(&f->framer, run.p, run.n, &head);
+
+	final |= run.n >= TURN_INSPECT_MAX;
+	if (look == FRAMER_MORE && final)
+		framer_lose(&f->framer, FRAMER_WHY_HELD);
+	else if (look == FRAMER_MORE)
+		return TURN_WAIT;
+	if (f->framer.state == FRAMER_ST_LOST) {
+		turn_give_up(f);
+		return TURN_DONE;
+	}
+	if (!gateway_judge_turn(f->gw, f, run, look == FRAMER_REQUEST ? &head : NULL, final, &dec))
+		return TURN_WAIT;
+	if (dec.act == GATEWAY_ACT_PROMOTE)
+		turn_send_front(f);
+	l3_decide(f, &dec);
+	if (f->state != FLOW_ST_HELD || f->hold->why != HOLD_INSPECT)
+		return TURN_DONE;
+	/* watch, or a promotion that was refused */
+	return turn_feed(f, run) ? TURN_AGAIN : TURN_WAIT;
+}
+
+/* Nothing is left to judge: what remains stands beyond a gap, or there is nothing. */
+static void turn_settle(struct flow *f)
+{
+	if (f->hold && hold_empty(f->hold)) {
+		l3_unhold(f);
+		hold_free(&f->hold);
+	}
+}
+
+void l3_turn_judge(struct flow *f, bool final)
+{
+	enum turn_step step = TURN_AGAIN;
+	bool fin;
+
+	while (step == TURN_AGAIN) {
+		struct str run = hold_payload(f, FLOW_CLIENT, f->framer_seq, &fin);
+
+		if (run.n == 0) {
+			if (final && !hold_empty(f->hold)) {
+				framer_lose(&f->framer, FRAMER_WHY_GAP);
+				turn_give_up(f);
+				return;
+			}
+			break;
+		}
+		if (f->framer.state == FRAMER_ST_LOST) {
+			turn_give_up(f);
+			return;
+		}
+		if (framer_in_turn(&f->framer))
+			step = turn_judge_one(f, run, final || fin);
+		else
+			step = turn_feed(f, run) ? TURN_AGAIN : TURN_WAIT;
+		if (step == TURN_DONE)
+			return;
+		final = false; /* a turn that begins inside has its own time */
+	}
+	turn_settle(f);
+}
+
+/* ---- packets ---- */
+
+/* Could not be held: the turn is judged by what is there, and the packet follows what came out of it. */
+static void turn_overflow(struct visit *v)
+{
+	struct flow *f = v->f;
+
+	l3_turn_judge(f, true);
+	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT) {
+		framer_lose(&f->framer, FRAMER_WHY_HELD);
+		turn_give_up(f);
+	}
+	if (f->border || f->policy == FLOW_POL_DROP)
+		l3_drop(v);
+	else
+		l3_pass(v);
+}
+
+static void turn_hold(struct visit *v)
+{
+	struct flow *f = v->f;
+	bool fresh = f->state != FLOW_ST_HELD;
+
+	seqtrk_hold(&f->trk, v->d, &v->s, turn_xlate(f));
+	if (fresh) {
+		if (hold_start(f, HOLD_INSPECT) < 0) {
+			l3_pass(v);
+			return;
+		}
+		flow_set_state(f, FLOW_ST_HELD);
+		flow_set_timer(f, FLOW_TMR_INSPECT);
+	}
+	if (hold_add(v) < 0) {
+		turn_overflow(v);
+		return;
+	}
+	l3_turn_judge(f, false);
+}
+
+/* In HELD: what continues or repeats the held data. False: an ACK, or below the cut. */
+static bool turn_visit_held(struct visit *v)
+{
+	if (v->s.flags & (SEG_SYN | SEG_RST) ||
+	    seqtrk_where(&v->s, v->f->trk.side[FLOW_CLIENT].nxt) == SEQTRK_BELOW ||
+	    !seqtrk_acceptable(seqtrk_judge(&v->f->trk, v->d, &v->s, turn_xlate(v->f))))
+		return false;
+	turn_hold(v);
+	return true;
+}
+
+/* A turn decided at the SYN, whose handshake ends with payload. */
+static bool turn_visit_promote(struct visit *v)
+{
+	struct flow *f = v->f;
+	struct gateway_decision dec = { GATEWAY_ACT_PROMOTE, f->want_frontend, f->want_else };
+
+	if (hold_start(f, HOLD_INSPECT) < 0)
+		return false;
+	flow_set_state(f, FLOW_ST_HELD);
+	if (hold_add(v) < 0) {
+		l3_unhold(f);
+		hold_free(&f->hold);
+		return false;
+	}
+	f->policy = FLOW_POL_OPEN;
+	l3_decide(f, &dec);
+	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT) {
+		l3_unhold(f);
+		hold_forward(f);
+	}
+	return true;
+}
+
+/* Payload of the client on a flow whose turns are looked at. */
+static bool turn_visit_data(struct visit *v)
+{
+	struct flow *f = v->f;
+	uint32_t start = seg_data_seq(&v->s), end = start + v->s.data_len;
+	struct str pl = seg_payload(&v->s);
+	ssize_t off;
+
+	if (!f->framing && !turn_begin_framing(f, start))
+		return false;
+	if (seq_le(end, f->framer_seq))
+		return false;
+	if (end - f->framer_seq <= framer_blind(&f->framer)) {
+		framer_feed(&f->framer, NULL, end - f->framer_seq);
+		f->framer_seq = end;
+		return false;
+	}
+	if (seq_le(start, f->framer_seq) && !framer_in_turn(&f->framer)) {
+		pl.p += f->framer_seq - start;
+		pl.n -= MIN(pl.n, f->framer_seq - start);
+		off = framer_feed(&f->framer, pl.p, pl.n);
+		if (off >= 0)
+			f->framer_seq += (uint32_t)off;
+		if (off >= 0 && (size_t)off == pl.n && f->framer_seq == end)
+			return false;
+	}
+	turn_hold(v);
+	return true;
+}
+
+bool l3_turn_visit(struct visit *v)
+{
+	struct flow *f = v->f;
+
+	if (f->state == FLOW_ST_HELD)
+		return turn_visit_held(v);
+	if (!v->s.data_len || v->s.flags & (SEG_SYN | SEG_RST) || (f->trk.f & SEQTRK_C_SYNACK) == 0)
+		return false;
+	if (f->policy != FLOW_POL_PROMOTE && (f->policy != FLOW_POL_OPEN || !turn_has_rules(f->gw->conf))) {
+		f->framing = false;
+		return false;
+	}
+	if (seqtrk_judge(&f->trk, v->d, &v->s, turn_xlate(f)) != SEQTRK_OK)
+		return false;
+	if (f->state == FLOW_ST_OPENING) {
+		seqtrk_hold(&f->trk, v->d, &v->s, NULL);
+		if (!(f->trk.f & SEQTRK_C_EST))
+			return false;
+		if (f->policy != FLOW_POL_FORWARD)
+			flow_set_state(f, FLOW_ST_WATCHED);
+		if (f->policy == FLOW_POL_PROMOTE)
+			return turn_visit_promote(v);
+	}
+	return turn_visit_data(v);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * verdict.c - the ways a packet leaves the daemon
+ *
+ * Every queued packet gets exactly one verdict, now or when it is no longer
+ * held. Forwarding translates where the flow has deltas and brings the class in
+ * the connection's mark up to date (l3/mark.h): a verdict that repeats the chain
+ * with a request in the mark makes the chain save it.
+ *
+ * A packet that must be rewritten and was not copied whole is dropped: its sender
+ * will cut the next one smaller.
+ */
+#include "core/bug.h"
+#include "l3/inject.h"
+#include "l3/l3.h"
+
+static void verdict_give(struct visit *v, struct pktq_verdict *vd)
+{
+	if (WARN_ON(v->judged))
+		return;
+	v->judged = true;
+	vd->ref = v->p->ref;
+	pktq_verdict(v->q, vd);
+}
+
+/* A changed packet travels with its verdict. False: it cannot. */
+static bool verdict_payload(struct visit *v, struct pktq_verdict *vd)
+{
+	if (!(v->s.f & SEG_F_DIRTY))
+		return true;
+	if (!seg_is_whole(&v->s) || seg_finish(&v->s) < 0) {
+		v->l3->truncated++;
+		return false;
+	}
+	vd->data = v->s.pkt;
+	vd->len = v->s.len;
+	return true;
+}
+
+void l3_drop(struct visit *v)
+{
+	verdict_give(v, &(struct pktq_verdict){ .action = PKTQ_DROP });
+}
+
+/* Passes it on with the connection's class set to <cls>. */
+void l3_forward_class(struct visit *v, enum mark_class cls)
+{
+	struct pktq_verdict vd = { .action = PKTQ_REPEAT, .set_mark = true };
+
+	if (!verdict_payload(v, &vd)) {
+		l3_drop(v);
+		return;
+	}
+	vd.mark = mark_put(v->p->mark, v->l3->mark_mask, MARK_REQ(cls));
+	verdict_give(v, &vd);
+}
+
+void l3_accept(struct visit *v)
+{
+	struct pktq_verdict vd = { .action = PKTQ_ACCEPT };
+
+	if (!verdict_payload(v, &vd)) {
+		l3_drop(v);
+		return;
+	}
+	verdict_give(v, &vd);
+}
+
+void l3_forward(struct visit *v)
+{
+	struct flow *f = v->f;
+
+	if (f->xlate_by == FLOW_XLATE_DAEMON)
+		xlate_apply(&f->xl, v->d, &v->s);
+	/* the kernel's tracker had forgotten it: the chain in FORWARD took it for new */
+	if (v->p->hook == PKTQ_HOOK_FORWARD && !(v->s.flags & SEG_SYN))
+		f->mark_class = MARK_NONE;
+	if (f->mark_class == f->want_class) {
+		l3_accept(v);
+		return;
+	}
+	l3_forward_class(v, f->want_class);
+	f->mark_class = f->want_class;
+}
+
+void l3_to_socket(struct visit *v)
+{
+	struct pktq_verdict vd = { .action = PKTQ_ACCEPT, .set_mark = true };
+
+	if (v->p->hook == PKTQ_HOOK_PREROUTING) {
+		if (!verdict_payload(v, &vd)) {
+			l3_drop(v);
+			return;
+		}
+		vd.mark = mark_put(v->p->mark, v->l3->mark_mask, MARK_LOCAL);
+		verdict_give(v, &vd);
+		return;
+	}
+	/* routed already: send a copy round through lo instead */
+	if (seg_is_whole(&v->s) && seg_checksum(&v->s) == 0)
+		inject_local(v->l3->inject, v->s.pkt, v->s.len, v->f->foreign_mark);
+	l3_drop(v);
+}
+
+void l3_pass(struct visit *v)
+{
+	struct flow *f = v->f;
+
+	seqtrk_see(&f->trk, v->d, &v->s, f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL);
+	l3_forward(v);
+}
