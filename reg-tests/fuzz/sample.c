@@ -2,9 +2,9 @@
  *
  * sample.c - fuzz target: sample expressions, conditions and formats over hostile payload
  *
- * Input: one line, then the payload. The line is a format when it begins with '%', a condition when it begins with
- * "if " or "unless ", else an expression. What must hold: what does not parse says why; every byte of a result can be
- * read; nothing waits once the payload is final; asking twice gives the same answer.
+ * Input: one line, then the payload. The line is a format when it begins with '%', a condition when it begins
+ * with "if " or "unless ", else an expression. What must hold: what does not parse says why; every byte of a
+ * result can be read; nothing waits once the payload is final; asking twice gives the same answer.
  */
 #include "lib/fuzz.h"
 #include "policy/acl.h"

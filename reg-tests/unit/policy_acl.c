@@ -35,10 +35,10 @@ static void check_rows(const struct row *rows, size_t n)
 	}
 }
 
-#define CHECK(...)                                                                                           \
-	do {                                                                                                 \
-		static const struct row rows_[] = { __VA_ARGS__ };                                           \
-		check_rows(rows_, ARRAY_SIZE(rows_));                                                        \
+#define CHECK(...)                                                 \
+	do {                                                       \
+		static const struct row rows_[] = { __VA_ARGS__ }; \
+		check_rows(rows_, ARRAY_SIZE(rows_));              \
 	} while (0)
 
 static void check_err(int rc, const char *want)
@@ -48,7 +48,8 @@ static void check_err(int rc, const char *want)
 }
 
 #define REQUEST                                                                                              \
-	"GET /images/png/logo/32x32.png?q=1 HTTP/1.1\r\nHost: www1.dc-eu.example.com:80\r\nX: a, Bee\r\nX: c\r\n" \
+	"GET /images/png/logo/32x32.png?q=1 HTTP/1.1\r\nHost: www1.dc-eu.example.com:80\r\nX: a, Bee\r\nX: " \
+	"c\r\n"                                                                                              \
 	"Xff: 192.0.2.1, nonsense, 198.51.100.7\r\nContent-Length: 5\r\n\r\n"
 
 Test(policy_acl, string_methods_mean_what_haproxy_means)
@@ -57,27 +58,31 @@ Test(policy_acl, string_methods_mean_what_haproxy_means)
 	CHECK({ "if { path /images/png/logo/32x32.png }", 'T' }, { "if { path /images }", 'F' },
 	      { "if { path_beg /images }", 'T' }, { "if { path_beg /Images }", 'F' },
 	      { "if { path_beg -i /Images }", 'T' }, { "if { path_end .gif .png }", 'T' },
-	      { "if { path_end -i .PNG }", 'T' }, { "if { path_sub logo }", 'T' }, { "if { path_sub -i LOGO }", 'T' },
-	      { "if { path_sub nope }", 'F' }, { "if { path_dir /images }", 'T' }, { "if { path_dir images/png }", 'T' },
-	      { "if { path_dir /png/logo }", 'T' }, { "if { path_dir png }", 'T' }, { "if { path_dir pn }", 'F' },
-	      { "if { path_dir 32x32 }", 'F' }, { "if { path_dir 32x32.png }", 'T' }, { "if { hdr_dom(host) www1 }", 'T' },
+	      { "if { path_end -i .PNG }", 'T' }, { "if { path_sub logo }", 'T' },
+	      { "if { path_sub -i LOGO }", 'T' }, { "if { path_sub nope }", 'F' },
+	      { "if { path_dir /images }", 'T' }, { "if { path_dir images/png }", 'T' },
+	      { "if { path_dir /png/logo }", 'T' }, { "if { path_dir png }", 'T' },
+	      { "if { path_dir pn }", 'F' }, { "if { path_dir 32x32 }", 'F' },
+	      { "if { path_dir 32x32.png }", 'T' }, { "if { hdr_dom(host) www1 }", 'T' },
 	      { "if { hdr_dom(host) .www1 }", 'T' }, { "if { hdr_dom(host) dc-eu.example:80 }", 'F' },
 	      { "if { hdr_dom(host) example.com:80 }", 'T' }, { "if { hdr_dom(host) eu }", 'F' },
-	      { "if { hdr_dom(host) dc }", 'F' }, { "if { path_len 26 }", 'T' }, { "if { path_len gt 26 }", 'F' },
-	      { "if { path_reg ^/images/.*\\.png$ }", 'T' }, { "if { path_reg -i ^/IMAGES/ }", 'T' },
-	      { "if { path_reg ^/IMAGES/ }", 'F' }, { "if { url_reg q=[0-9]$ }", 'T' }, { "if { path_beg }", 'F' },
+	      { "if { hdr_dom(host) dc }", 'F' }, { "if { path_len 26 }", 'T' },
+	      { "if { path_len gt 26 }", 'F' }, { "if { path_reg ^/images/.*\\.png$ }", 'T' },
+	      { "if { path_reg -i ^/IMAGES/ }", 'T' }, { "if { path_reg ^/IMAGES/ }", 'F' },
+	      { "if { url_reg q=[0-9]$ }", 'T' }, { "if { path_beg }", 'F' },
 	      { "if { path_dir -- / }", 'F' });
 }
 
 Test(policy_acl, criteria_take_converters_and_explicit_methods)
 {
 	world_req(&w, REQUEST, false);
-	CHECK({ "if { path,upper /IMAGES/PNG/LOGO/32X32.PNG }", 'T' }, { "if { path_beg,upper /IMAGES }", 'T' },
-	      { "if { path -m beg /images }", 'T' }, { "if { path -m len lt 27 }", 'T' },
-	      { "if { path -m found }", 'T' }, { "if { hdr(nope) -m found }", 'F' },
-	      { "if { req.payload(0,4) -m bin 47455420 }", 'T' }, { "if { req.payload(0,4) -m str GET~ }", 'T' },
-	      { "if { req.payload(0,4),hex 47455420 }", 'T' }, { "if { req.hdr_val(content-length) -m bool }", 'T' },
-	      { "if { src -m str 10.1.2.3 }", 'T' }, { "if { path -m int 0 }", 'T' }, { "if { path -m ip 1.2.3.4 }", 'F' },
+	CHECK({ "if { path,upper /IMAGES/PNG/LOGO/32X32.PNG }", 'T' },
+	      { "if { path_beg,upper /IMAGES }", 'T' }, { "if { path -m beg /images }", 'T' },
+	      { "if { path -m len lt 27 }", 'T' }, { "if { path -m found }", 'T' },
+	      { "if { hdr(nope) -m found }", 'F' }, { "if { req.payload(0,4) -m bin 47455420 }", 'T' },
+	      { "if { req.payload(0,4) -m str GET~ }", 'T' }, { "if { req.payload(0,4),hex 47455420 }", 'T' },
+	      { "if { req.hdr_val(content-length) -m bool }", 'T' }, { "if { src -m str 10.1.2.3 }", 'T' },
+	      { "if { path -m int 0 }", 'T' }, { "if { path -m ip 1.2.3.4 }", 'F' },
 	      { "if { always_true -m int 1 }", 'T' }, { "if { method -m beg G }", 'T' });
 }
 
@@ -109,8 +114,8 @@ Test(policy_acl, integers_have_ranges_and_operators)
 	      { "if { int(-5) lt 0 }", 'T' }, { "if { int(5) gt 5 }", 'F' }, { "if { int(5) ge 5 }", 'T' },
 	      { "if { int(5) le 4 }", 'F' }, { "if { int(5) lt 6 }", 'T' }, { "if { int(5) eq 1 2 5 }", 'T' },
 	      { "if { int(5) 1 2 3 }", 'F' }, { "if { int(5) gt 9223372036854775807 }", 'F' },
-	      { "if { int(5) lt -9223372036854775808 }", 'F' }, { "if { int(5) x }", 'E' }, { "if { int(5) 9:1 }", 'E' },
-	      { "if { int(5) 3.1 }", 'E' });
+	      { "if { int(5) lt -9223372036854775808 }", 'F' }, { "if { int(5) x }", 'E' },
+	      { "if { int(5) 9:1 }", 'E' }, { "if { int(5) 3.1 }", 'E' });
 }
 
 Test(policy_acl, tls_versions_are_written_with_a_dot)
@@ -119,22 +124,25 @@ Test(policy_acl, tls_versions_are_written_with_a_dot)
 				    "0123456789abcdef0123456789abcdef\x00\x00\x02\x13\x01\x01\x00\x00\x00";
 
 	world_payload(&w, false, hello, sizeof(hello) - 1, false);
-	CHECK({ "if { req.ssl_ver 3.3 }", 'T' }, { "if { req.ssl_ver 3 }", 'F' }, { "if { req.ssl_ver gt 3 }", 'T' }, { "if { req.ssl_ver 3.1:3.2 }", 'F' },
+	CHECK({ "if { req.ssl_ver 3.3 }", 'T' }, { "if { req.ssl_ver 3 }", 'F' },
+	      { "if { req.ssl_ver gt 3 }", 'T' }, { "if { req.ssl_ver 3.1:3.2 }", 'F' },
 	      { "if { req.ssl_ver ge 3.3 }", 'T' }, { "if { req.ssl_ver gt 3.3 }", 'F' },
 	      { "if { req.ssl_ver 3:3.3 }", 'T' }, { "if { req.ssl_ver 2 }", 'F' });
 }
 
 Test(policy_acl, addresses_match_networks_of_both_families)
 {
-	CHECK({ "if { src 10.0.0.0/8 }", 'T' }, { "if { src 10.1.2.3 }", 'T' }, { "if { src 10.1.2.4 }", 'F' },
-	      { "if { src 10.1.2.3/32 }", 'T' }, { "if { src 0.0.0.0/0 }", 'T' },
-	      { "if { src 192.168.0.0/16 10.1.0.0/255.255.0.0 }", 'T' }, { "if { src 10/8 }", 'F' },
-	      { "if { ipv4(10.0.0.12) 10.12 }", 'T' }, { "if { ipv4(192.168.0.1) 192.168.1 }", 'T' },
-	      { "if { src ::ffff:10.1.2.3 }", 'T' }, { "if { src ::ffff:0:0/96 }", 'T' }, { "if { dst 2001:db8::/32 }", 'T' },
+	CHECK({ "if { src 10.0.0.0/8 }", 'T' }, { "if { src 10.1.2.3 }", 'T' },
+	      { "if { src 10.1.2.4 }", 'F' }, { "if { src 10.1.2.3/32 }", 'T' },
+	      { "if { src 0.0.0.0/0 }", 'T' }, { "if { src 192.168.0.0/16 10.1.0.0/255.255.0.0 }", 'T' },
+	      { "if { src 10/8 }", 'F' }, { "if { ipv4(10.0.0.12) 10.12 }", 'T' },
+	      { "if { ipv4(192.168.0.1) 192.168.1 }", 'T' }, { "if { src ::ffff:10.1.2.3 }", 'T' },
+	      { "if { src ::ffff:0:0/96 }", 'T' }, { "if { dst 2001:db8::/32 }", 'T' },
 	      { "if { dst 10.0.0.0/8 }", 'F' }, { "if { ipv6(::ffff:10.1.2.3) 10.0.0.0/8 }", 'T' },
 	      { "if { ipv6(2002:a01:203::) 10.1.2.3 }", 'T' }, { "if { ipv6(::10.1.2.3) 10.1.2.3 }", 'T' },
-	      { "if { ipv6(::1) ::1 }", 'T' }, { "if LOCALHOST", 'F' }, { "if { src 10.0.0.0/255.0.255.0 }", 'E' },
-	      { "if { src 10.0.0.0/33 }", 'E' }, { "if { src example.com }", 'E' });
+	      { "if { ipv6(::1) ::1 }", 'T' }, { "if LOCALHOST", 'F' },
+	      { "if { src 10.0.0.0/255.0.255.0 }", 'E' }, { "if { src 10.0.0.0/33 }", 'E' },
+	      { "if { src example.com }", 'E' });
 }
 
 Test(policy_acl, many_networks_are_searched_by_bisection)
@@ -211,14 +219,15 @@ static void three_values(void)
 Test(policy_acl, conditions_follow_three_valued_logic)
 {
 	three_values();
-	CHECK({ "if t", 'T' }, { "if f", 'F' }, { "if w", 'W' }, { "if !t", 'F' }, { "if !f", 'T' }, { "if !w", 'W' },
-	      { "if ! w", 'W' }, { "if !!t", 'T' }, { "if t t", 'T' }, { "if t f", 'F' }, { "if t w", 'W' },
-	      { "if w t", 'W' }, { "if f w", 'F' }, { "if w f", 'F' }, { "if w w", 'W' }, { "if t || w", 'T' },
-	      { "if w || t", 'T' }, { "if f || w", 'W' }, { "if w || f", 'W' }, { "if f || f", 'F' },
-	      { "if w or t", 'T' }, { "if w OR f", 'W' }, { "if f w || t", 'T' }, { "if w f || f", 'F' },
-	      { "if t w || f t", 'W' }, { "if f t || t t", 'T' }, { "if f || t f || t !f", 'T' }, { "unless t", 'F' },
-	      { "unless f", 'T' }, { "unless w", 'W' }, { "unless w f", 'T' }, { "unless w || t", 'F' },
-	      { "if t !w || !f", 'T' }, { "if !t || !w", 'W' });
+	CHECK({ "if t", 'T' }, { "if f", 'F' }, { "if w", 'W' }, { "if !t", 'F' }, { "if !f", 'T' },
+	      { "if !w", 'W' }, { "if ! w", 'W' }, { "if !!t", 'T' }, { "if t t", 'T' }, { "if t f", 'F' },
+	      { "if t w", 'W' }, { "if w t", 'W' }, { "if f w", 'F' }, { "if w f", 'F' }, { "if w w", 'W' },
+	      { "if t || w", 'T' }, { "if w || t", 'T' }, { "if f || w", 'W' }, { "if w || f", 'W' },
+	      { "if f || f", 'F' }, { "if w or t", 'T' }, { "if w OR f", 'W' }, { "if f w || t", 'T' },
+	      { "if w f || f", 'F' }, { "if t w || f t", 'W' }, { "if f t || t t", 'T' },
+	      { "if f || t f || t !f", 'T' }, { "unless t", 'F' }, { "unless f", 'T' }, { "unless w", 'W' },
+	      { "unless w f", 'T' }, { "unless w || t", 'F' }, { "if t !w || !f", 'T' },
+	      { "if !t || !w", 'W' });
 	w.ctx.req_final = true;
 	CHECK({ "if w", 'T' }, { "if t w", 'T' }, { "if !w", 'F' });
 }
@@ -231,8 +240,8 @@ Test(policy_acl, a_value_that_may_grow_is_not_false_yet)
 	      { "if { req.payload(0,0) -m sub nope }", 'W' }, { "if { req.payload(0,5) -m sub nope }", 'F' },
 	      { "if REQ_CONTENT", 'T' });
 	world_req(&w, "hello", true);
-	CHECK({ "if { req.len gt 5 }", 'F' }, { "if { req.payload(0,0) -m sub nope }", 'F' }, { "if HTTP", 'F' },
-	      { "unless HTTP", 'T' });
+	CHECK({ "if { req.len gt 5 }", 'F' }, { "if { req.payload(0,0) -m sub nope }", 'F' },
+	      { "if HTTP", 'F' }, { "unless HTTP", 'T' });
 }
 
 Test(policy_acl, a_decision_does_not_wait_for_what_cannot_change_it)
@@ -247,7 +256,7 @@ Test(policy_acl, no_split_of_the_payload_changes_a_decision)
 {
 	static const struct row rows[] = {
 		{ "if { path_beg /images }", 'T' },       { "if { hdr(x) zz }", 'F' },
-		{ "if METH_POST || { hdr(x) c }", 'T' }, { "if { req.ssl_sni a.example }", 'F' },
+		{ "if METH_POST || { hdr(x) c }", 'T' },  { "if { req.ssl_sni a.example }", 'F' },
 		{ "if HTTP { req.ver 1.1 }", 'T' },       { "if { req.payload(0,3) -m str GET }", 'T' },
 		{ "unless { hdr(host) -m found }", 'F' }, { "if HTTP_URL_SLASH !HTTP_CONTENT", 'F' },
 	};
@@ -259,16 +268,20 @@ Test(policy_acl, no_split_of_the_payload_changes_a_decision)
 
 			world_payload(&w, false, REQUEST, cut, cut == n);
 			got = world_test(&w, rows[i].cond);
-			cr_expect(got == rows[i].want || (got == 'W' && cut < n), "%s after %zu bytes: %c", rows[i].cond,
-				  cut, got);
+			cr_expect(got == rows[i].want || (got == 'W' && cut < n), "%s after %zu bytes: %c",
+				  rows[i].cond, cut, got);
 		}
 }
 
 Test(policy_acl, predefined_acls_exist)
 {
-	static const char *const names[] = { "FALSE", "TRUE", "HTTP", "HTTP_1.0", "HTTP_1.1", "HTTP_2.0", "HTTP_CONTENT",
-		"HTTP_URL_ABS", "HTTP_URL_SLASH", "HTTP_URL_STAR", "LOCALHOST", "METH_CONNECT", "METH_DELETE", "METH_GET",
-		"METH_HEAD", "METH_OPTIONS", "METH_POST", "METH_PUT", "METH_TRACE", "REQ_CONTENT", "WAIT_END" };
+	static const char *const names[] = { "FALSE",         "TRUE",         "HTTP",
+					     "HTTP_1.0",      "HTTP_1.1",     "HTTP_2.0",
+					     "HTTP_CONTENT",  "HTTP_URL_ABS", "HTTP_URL_SLASH",
+					     "HTTP_URL_STAR", "LOCALHOST",    "METH_CONNECT",
+					     "METH_DELETE",   "METH_GET",     "METH_HEAD",
+					     "METH_OPTIONS",  "METH_POST",    "METH_PUT",
+					     "METH_TRACE",    "REQ_CONTENT",  "WAIT_END" };
 	char line[64];
 
 	world_req(&w, REQUEST, true);
@@ -283,24 +296,31 @@ Test(policy_acl, wrong_lines_are_told_with_their_reason)
 {
 	check_err(world_acl(&w, "a"), "'acl' expects <name> <criterion> [flags] [operator] [<value>]...");
 	check_err(world_acl(&w, "a$ path /"), "character '$' is not permitted in acl name 'a$'");
-	check_err(world_acl(&w, "or path /"), "acl name 'or' will never match. 'or' is used to express a logical "
-					      "disjunction within a condition");
-	check_err(world_acl(&w, "a pth_beg /"), "error detected while parsing ACL 'a' : unknown fetch method 'pth_beg' in "
-						"ACL expression 'pth_beg'");
-	check_err(world_acl(&w, "a path -m bge /"),
-		  "error detected while parsing ACL 'a' : unknown matching method 'bge'; did you mean 'beg'?");
-	check_err(world_acl(&w, "a path -x /"), "error detected while parsing ACL 'a' : '-x' is not a valid ACL option. "
-						"Please use '--' before any pattern beginning with a '-'");
+	check_err(world_acl(&w, "or path /"),
+		  "acl name 'or' will never match. 'or' is used to express a logical "
+		  "disjunction within a condition");
+	check_err(world_acl(&w, "a pth_beg /"),
+		  "error detected while parsing ACL 'a' : unknown fetch method 'pth_beg' in "
+		  "ACL expression 'pth_beg'");
+	check_err(
+	    world_acl(&w, "a path -m bge /"),
+	    "error detected while parsing ACL 'a' : unknown matching method 'bge'; did you mean 'beg'?");
+	check_err(world_acl(&w, "a path -x /"),
+		  "error detected while parsing ACL 'a' : '-x' is not a valid ACL option. "
+		  "Please use '--' before any pattern beginning with a '-'");
 	check_err(world_acl(&w, "a path -M -f x"),
 		  "error detected while parsing ACL 'a' : '-M' (map files) is not supported yet");
 	check_err(world_acl(&w, "a req.payload(0,2) 1603"),
-		  "error detected while parsing ACL 'a' : matching method must be specified first (using '-m') when using "
+		  "error detected while parsing ACL 'a' : matching method must be specified first (using "
+		  "'-m') when using "
 		  "a sample fetch of this type ('req.payload')");
 	check_err(world_acl(&w, "a req.payload(0,2) -m ip 1.2.3.4"),
-		  "error detected while parsing ACL 'a' : matching method 'ip' cannot be used with 'req.payload', which "
+		  "error detected while parsing ACL 'a' : matching method 'ip' cannot be used with "
+		  "'req.payload', which "
 		  "gives type 'binary'");
-	check_err(world_acl(&w, "a path_reg ("), "error detected while parsing ACL 'a' : regular expression '(' is invalid "
-						 "at position 1: missing closing parenthesis");
+	check_err(world_acl(&w, "a path_reg ("),
+		  "error detected while parsing ACL 'a' : regular expression '(' is invalid "
+		  "at position 1: missing closing parenthesis");
 }
 
 Test(policy_acl, wrong_conditions_are_told_with_their_reason)
@@ -317,8 +337,9 @@ Test(policy_acl, wrong_conditions_are_told_with_their_reason)
 		{ "if { }", "nothing between '{' and '}'" },
 		{ "if METH_GTE", "no such ACL : 'METH_GTE'; did you mean 'METH_GET'?" },
 		{ "if zzzzzz", "no such ACL : 'zzzzzz'" },
-		{ "if { pth / }", "error detected while parsing an anonymous ACL : unknown fetch method 'pth'; did you mean "
-				  "'path'? in ACL expression 'pth'" },
+		{ "if { pth / }",
+		  "error detected while parsing an anonymous ACL : unknown fetch method 'pth'; did you mean "
+		  "'path'? in ACL expression 'pth'" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -336,16 +357,19 @@ Test(policy_acl, conditions_tell_what_they_need_and_where_they_cannot_work)
 	world_acl(&w, "mixed status 200");
 	cr_expect_eq(cond_needs(NULL), 0u);
 	cr_expect_eq(cond_needs(world_cond(&w, "if TRUE")), 0u);
-	cr_expect_eq(cond_needs(world_cond(&w, "if l7 || !{ src 1.2.3.4 }")), (unsigned)(SMP_AT_HREQ | SMP_AT_L4));
+	cr_expect_eq(cond_needs(world_cond(&w, "if l7 || !{ src 1.2.3.4 }")),
+		     (unsigned)(SMP_AT_HREQ | SMP_AT_L4));
 	cr_expect_not(cond_conflicts(world_cond(&w, "if l7"), SMP_AT_HREQ, "here", &what));
 	cr_expect(cond_conflicts(world_cond(&w, "if TRUE l7"), SMP_AT_L4, "here", &what));
-	cr_expect_str_eq(what, "acl 'l7' will never match because it only involves keywords that are incompatible with "
-			       "'here' ('path')");
+	cr_expect_str_eq(
+	    what, "acl 'l7' will never match because it only involves keywords that are incompatible with "
+		  "'here' ('path')");
 	cr_expect(cond_conflicts(world_cond(&w, "if mixed"), SMP_AT_L4, "here", &what));
 	cr_expect_str_eq(what, "acl 'mixed' involves keyword 'status' which is incompatible with 'here'");
 	cr_expect(cond_conflicts(world_cond(&w, "if { req.len 5 }"), SMP_AT_L4, "here", &what));
-	cr_expect_str_eq(what, "anonymous acl will never match because it uses keyword 'req.len' which is incompatible "
-			       "with 'here'");
+	cr_expect_str_eq(
+	    what, "anonymous acl will never match because it uses keyword 'req.len' which is incompatible "
+		  "with 'here'");
 	free(what);
 }
 

@@ -111,14 +111,17 @@ Test(policy_logformat, what_does_not_fit_is_cut_and_told)
 
 Test(policy_logformat, wrong_formats_are_told_with_their_reason)
 {
-	cr_expect_str_eq(build("%SZ"), "no such format variable 'SZ' (did you mean 'ST'?). If you wanted to emit the '%' "
-				       "character verbatim, you need to use '%%'");
-	cr_expect_str_eq(build("x%"), "nothing after '%'. If you wanted to emit the '%' character verbatim, you need to "
-				      "use '%%'");
+	cr_expect_str_eq(build("%SZ"),
+			 "no such format variable 'SZ' (did you mean 'ST'?). If you wanted to emit the '%' "
+			 "character verbatim, you need to use '%%'");
+	cr_expect_str_eq(build("x%"),
+			 "nothing after '%'. If you wanted to emit the '%' character verbatim, you need to "
+			 "use '%%'");
 	cr_expect_str_eq(build("%[path"), "missing ']' after 'path'");
 	cr_expect_str_eq(build("%[path x]"), "unexpected ' x]' in sample expression 'path x]'");
-	cr_expect_str_eq(build("%[pth]"), "failed to parse sample expression 'pth]' : unknown fetch method 'pth'; did you "
-					  "mean 'path'?");
+	cr_expect_str_eq(build("%[pth]"),
+			 "failed to parse sample expression 'pth]' : unknown fetch method 'pth'; did you "
+			 "mean 'path'?");
 	cr_expect_str_eq(build("%{+Z}ci"), "unknown flag 'Z' in format; Q, E and X are known");
 	cr_expect_str_eq(build("%{+Q"), "missing '}' in format");
 	cr_expect(strstr(build_in("%[status]", SMP_AT_HREQ, NULL, 99), "needs the HTTP response's head"));

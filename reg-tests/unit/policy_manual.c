@@ -2,8 +2,8 @@
  *
  * policy_manual.c - the manual's tables are what is registered
  *
- * doc/configuration-acl.md holds one row for each fetch and converter. With POLICY_MANUAL=print in the environment
- * the rows are printed instead of checked, for pasting.
+ * doc/configuration-acl.md holds one row for each fetch and converter. With POLICY_MANUAL=print in the
+ * environment the rows are printed instead of checked, for pasting.
  */
 #include <criterion/criterion.h>
 #include <ctype.h>
@@ -38,7 +38,7 @@ static void needs_text(unsigned needs, char *out)
 		unsigned bit;
 		const char *text;
 	} names[] = { { SMP_AT_L4, "connection" },      { SMP_AT_REQ, "request bytes" },
-		      { SMP_AT_HREQ, "request head" },   { SMP_AT_RES, "response bytes" },
+		      { SMP_AT_HREQ, "request head" },  { SMP_AT_RES, "response bytes" },
 		      { SMP_AT_HRES, "response head" }, { SMP_AT_HREQP, "response (kept)" } };
 
 	*out = 0;

@@ -11,7 +11,7 @@ static struct world w;
 static struct epoch ep;
 static struct diag diag;
 static struct rule_set rules;
-static char trace[64];          /* the actions that ran */
+static char trace[64]; /* the actions that ran */
 static int released, resolved;
 static enum act_ret slow_answer;
 
@@ -62,8 +62,12 @@ static int resolve_any(struct epoch *e, struct rule *r, struct diag *d)
 }
 
 static struct action_kw kws[] = {
-	{ .name = "t-note", .sets = RS_HTTP_REQ | RS_GW_CONTENT, .parse = parse_word, .exec = exec_note,
-	  .release = release_any, .resolve = resolve_any },
+	{ .name = "t-note",
+	  .sets = RS_HTTP_REQ | RS_GW_CONTENT,
+	  .parse = parse_word,
+	  .exec = exec_note,
+	  .release = release_any,
+	  .resolve = resolve_any },
 	{ .name = "t-stop", .sets = RS_HTTP_REQ | RS_GW_CONTENT, .is_final = true, .exec = exec_stop },
 	{ .name = "t-done", .sets = RS_HTTP_REQ | RS_GW_CONN, .is_final = true, .exec = exec_done },
 	{ .name = "t-slow", .sets = RS_HTTP_REQ, .exec = exec_slow },
@@ -104,7 +108,9 @@ static int add_to(uint32_t set, const char *what, const char *text)
 {
 	static struct cfg_section section = { .name = "frontend" };
 	char *args[64], *copy = arena_strdup(&ep.arena, str_c(text));
-	struct cfg_line ln = { .ep = &ep, .d = &diag, .file = "x.cfg", .line = ++line_no, .section = &section };
+	struct cfg_line ln = {
+		.ep = &ep, .d = &diag, .file = "x.cfg", .line = ++line_no, .section = &section
+	};
 
 	ln.argc = world_words(copy, args, 63);
 	ln.args = args;
@@ -224,9 +230,11 @@ Test(policy_rule, wrong_words_and_conditions_are_told_with_rule_set_and_action)
 {
 	cr_expect(add("t-stop foo") < 0);
 	check_message("parsing [x.cfg:");
-	check_message("'http-request t-stop' expects either 'if' or 'unless' followed by a condition but found 'foo'");
+	check_message(
+	    "'http-request t-stop' expects either 'if' or 'unless' followed by a condition but found 'foo'");
 	cr_expect(add("t-stop if nope") < 0);
-	check_message("error detected while parsing a 'http-request t-stop' condition : no such ACL : 'nope'");
+	check_message(
+	    "error detected while parsing a 'http-request t-stop' condition : no such ACL : 'nope'");
 	cr_expect(add("t-note") < 0);
 	check_message("'note' expects a word");
 }
@@ -245,12 +253,16 @@ Test(policy_rule, what_never_runs_is_warned_about_once)
 Test(policy_rule, conditions_that_their_place_cannot_feed_are_warned_about)
 {
 	cr_expect_eq(add("t-stop if { status 200 }"), 0);
-	check_message("anonymous acl will never match because it uses keyword 'status' which is incompatible with "
-		      "'frontend http-request rule'");
+	check_message(
+	    "anonymous acl will never match because it uses keyword 'status' which is incompatible with "
+	    "'frontend http-request rule'");
 	cr_expect_eq(add_to(RS_GW_CONN, "tcp-request connection", "t-done if HTTP"), 0);
-	check_message("acl 'HTTP' will never match because it only involves keywords that are incompatible with 'frontend "
+	check_message("acl 'HTTP' will never match because it only involves keywords that are incompatible "
+		      "with 'frontend "
 		      "tcp-request connection rule'");
-	cr_expect_eq(add_to(RS_GW_CONTENT, "tcp-request content", "t-stop if { path / } { req.ssl_sni a } { src ::1 }"), 0);
+	cr_expect_eq(add_to(RS_GW_CONTENT, "tcp-request content",
+			    "t-stop if { path / } { req.ssl_sni a } { src ::1 }"),
+		     0);
 	cr_expect_eq(diag.warnings, 2u, "content rules see payload, and heads in it");
 }
 

@@ -16,7 +16,7 @@ struct world {
 	struct acl_set acls;
 	struct policy_ctx ctx;
 	struct addr src, dst;
-	char *req, *res;        /* payloads in memory of exactly their size */
+	char *req, *res; /* payloads in memory of exactly their size */
 	char *err;
 	char shown[4096];
 };
@@ -83,12 +83,9 @@ static inline const char *world_eval_expr(struct world *w, const struct sample_e
 	struct str v;
 
 	switch (sample_eval(e, &w->ctx, it, &s)) {
-	case SMP_WAIT:
-		return "WAIT";
-	case SMP_ABSENT:
-		return "ABSENT";
-	case SMP_FOUND:
-		break;
+	case SMP_WAIT: return "WAIT";
+	case SMP_ABSENT: return "ABSENT";
+	case SMP_FOUND: break;
 	}
 	cr_assert(sample_to_str(&s, &w->ctx, &v));
 	snprintf(w->shown, sizeof(w->shown), "%.*s", STR_ARG(v));
@@ -155,12 +152,9 @@ static inline char world_test(struct world *w, const char *line)
 	if (!c)
 		return 'E';
 	switch (cond_eval(c, &w->ctx)) {
-	case COND_TRUE:
-		return 'T';
-	case COND_FALSE:
-		return 'F';
-	default:
-		return 'W';
+	case COND_TRUE: return 'T';
+	case COND_FALSE: return 'F';
+	default: return 'W';
 	}
 }
 

@@ -38,8 +38,8 @@ struct acl_test {
 };
 
 struct acl {
-	struct list node; /* in acl_set->acls */
-	const char *name; /* NULL: anonymous */
+	struct list node;  /* in acl_set->acls */
+	const char *name;  /* NULL: anonymous */
 	struct list tests; /* struct acl_test */
 };
 
@@ -102,8 +102,8 @@ static struct str acl_keyword(const char *crit)
 	return str_n(crit, strcspn(crit, "(,"));
 }
 
-/* Finds the fetch behind the criterion's keyword. Returns the criterion as an expression (arena) and its match method
- * (-1: by type), or NULL on no memory. An unknown keyword is left for sample_parse() to complain about. */
+/* Finds the fetch behind the criterion's keyword. Returns the criterion as an expression (arena) and its
+ * match method (-1: by type), or NULL on no memory. An unknown keyword is left for sample_parse() to tell. */
 static const char *acl_criterion(const char *crit, int *match, struct arena *a)
 {
 	static const char *const directionless[] = { "hdr", "cook", "cookie" };
@@ -131,18 +131,12 @@ static const char *acl_criterion(const char *crit, int *match, struct arena *a)
 static int acl_default_match(const struct sample_expr *e)
 {
 	switch (sample_type(e)) {
-	case SMP_T_BOOL:
-		return PAT_BOOL;
-	case SMP_T_SINT:
-		return PAT_INT;
-	case SMP_T_ADDR:
-		return PAT_IP;
-	case SMP_T_STR:
-		return PAT_STR;
-	case SMP_T_METH:
-		return PAT_METH;
-	default:
-		return -1;
+	case SMP_T_BOOL: return PAT_BOOL;
+	case SMP_T_SINT: return PAT_INT;
+	case SMP_T_ADDR: return PAT_IP;
+	case SMP_T_STR: return PAT_STR;
+	case SMP_T_METH: return PAT_METH;
+	default: return -1;
 	}
 }
 
@@ -167,7 +161,8 @@ static int acl_flag_match(struct acl_flags *f, const char *name, char **err)
 }
 
 /* Makes the test's pattern set once the method is known for good: at the first pattern. */
-static int acl_patterns(struct patterns **ps, const struct sample_expr *e, int match, struct arena *a, char **err)
+static int acl_patterns(struct patterns **ps, const struct sample_expr *e, int match, struct arena *a,
+			char **err)
 {
 	const struct smp_fetch_kw *kw = smp_fetch_find(str_c(sample_fetch_name(e)));
 	enum smp_type type;
@@ -177,18 +172,24 @@ static int acl_patterns(struct patterns **ps, const struct sample_expr *e, int m
 	if (match < 0)
 		match = acl_default_match(e);
 	if (match < 0)
-		return pol_err(err, "matching method must be specified first (using '-m') when using a sample fetch of "
-				    "this type ('%s')", sample_fetch_name(e));
+		return pol_err(
+		    err,
+		    "matching method must be specified first (using '-m') when using a sample fetch of "
+		    "this type ('%s')",
+		    sample_fetch_name(e));
 	if (pat_match_type((enum pat_match)match, &type) && !smp_cast_exists(sample_type(e), type))
 		return pol_err(err, "matching method '%s' cannot be used with '%s', which gives type '%s'",
-			       pat_match_name((enum pat_match)match), sample_fetch_name(e), smp_type_name[sample_type(e)]);
-	*ps = patterns_new(a, (enum pat_match)match, kw && (kw->flags & SMP_KW_DOTTED) && sample_type(e) == SMP_T_SINT);
+			       pat_match_name((enum pat_match)match), sample_fetch_name(e),
+			       smp_type_name[sample_type(e)]);
+	*ps = patterns_new(a, (enum pat_match)match,
+			   kw && (kw->flags & SMP_KW_DOTTED) && sample_type(e) == SMP_T_SINT);
 	return *ps ? 0 : pol_err(err, "out of memory");
 }
 
-/* One flag at args[*pos]; moves *pos past it. 1: flags go on, 0: they ended ("--" or a pattern), <0 with *err. */
-static int acl_flag(struct acl_flags *f, struct patterns **ps, const struct sample_expr *e, int argc, char **args,
-		    int *pos, struct arena *a, char **err)
+/* One flag at args[*pos]; moves *pos past it. 1: flags go on, 0: they ended ("--" or a pattern), <0 with
+ * *err. */
+static int acl_flag(struct acl_flags *f, struct patterns **ps, const struct sample_expr *e, int argc,
+		    char **args, int *pos, struct arena *a, char **err)
 {
 	const char *w = args[*pos], *val = *pos + 1 < argc ? args[*pos + 1] : NULL;
 
@@ -208,8 +209,11 @@ static int acl_flag(struct acl_flags *f, struct patterns **ps, const struct samp
 	if (strcmp(w, "-M") == 0)
 		return pol_err(err, "'-M' (map files) is not supported yet");
 	if (strcmp(w, "-u") != 0 && strcmp(w, "-f") != 0 && strcmp(w, "-m") != 0)
-		return pol_err(err, "'%s' is not a valid ACL option. Please use '--' before any pattern beginning with "
-				    "a '-'", w);
+		return pol_err(
+		    err,
+		    "'%s' is not a valid ACL option. Please use '--' before any pattern beginning with "
+		    "a '-'",
+		    w);
 	if (!val)
 		return pol_err(err, "'%s' expects an argument", w);
 	++*pos;
@@ -259,8 +263,8 @@ static struct acl_test *acl_test_parse(struct arena *a, int argc, char **args, b
 	if (patterns_seal(ps, err) < 0)
 		return NULL;
 	t->pats = ps;
-	t->any_type = !pat_match_type(f.match >= 0 ? (enum pat_match)f.match : (enum pat_match)acl_default_match(t->expr),
-				      &t->cast);
+	t->any_type = !pat_match_type(
+	    f.match >= 0 ? (enum pat_match)f.match : (enum pat_match)acl_default_match(t->expr), &t->cast);
 	return t;
 }
 
@@ -270,7 +274,7 @@ static struct acl *acl_find(const struct acl_set *s, const char *name)
 {
 	struct acl *acl;
 
-	list_for_each(acl, &s->acls, node)
+	list_for_each (acl, &s->acls, node)
 		if (acl->name && strcmp(acl->name, name) == 0)
 			return acl;
 	return NULL;
@@ -302,8 +306,11 @@ static int acl_name_check(const char *name, char **err)
 		if (!isalnum((unsigned char)*p) && !strchr("_-.:", *p))
 			return pol_err(err, "character '%c' is not permitted in acl name '%s'", *p, name);
 	if (strcasecmp(name, "or") == 0)
-		return pol_err(err, "acl name '%s' will never match. 'or' is used to express a logical disjunction "
-				    "within a condition", name);
+		return pol_err(
+		    err,
+		    "acl name '%s' will never match. 'or' is used to express a logical disjunction "
+		    "within a condition",
+		    name);
 	return 0;
 }
 
@@ -346,8 +353,11 @@ int acl_parse_line(struct cfg_line *ln, struct acl_set *s)
 	if (rc < 0)
 		cfg_err(ln, "%s", err ? err : "out of memory");
 	else if (never)
-		cfg_warn(ln, "acl '%s' : no pattern to match '%s' against was given, so it will never match; if this is "
-			     "what you intended, add '--'", ln->args[1], ln->args[2]);
+		cfg_warn(ln,
+			 "acl '%s' : no pattern to match '%s' against was given, so it will never match; if "
+			 "this is "
+			 "what you intended, add '--'",
+			 ln->args[1], ln->args[2]);
 	free(err);
 	return rc;
 }
@@ -391,8 +401,10 @@ static const char *acl_next_name(void *arg)
 
 /* ---- parsing: conditions ---- */
 
-/* { criterion ... }: args[0] is the word behind the brace. Returns the words used, the closing brace included. */
-static int cond_anonymous(struct acl_set *s, struct arena *a, int argc, char **args, struct acl **out, char **err)
+/* { criterion ... }: args[0] is the word behind the brace. Returns the words used, the closing brace
+ * included. */
+static int cond_anonymous(struct acl_set *s, struct arena *a, int argc, char **args, struct acl **out,
+			  char **err)
 {
 	struct acl_test *t;
 	bool warn = false;
@@ -433,7 +445,8 @@ static struct acl *cond_named(struct acl_set *s, struct arena *a, const char *na
 }
 
 /* The terms of args[] into terms[]; their number, or <0. */
-static int cond_terms(struct cond_term *terms, struct acl_set *s, struct arena *a, int argc, char **args, char **err)
+static int cond_terms(struct cond_term *terms, struct acl_set *s, struct arena *a, int argc, char **args,
+		      char **err)
 {
 	bool first = true, negated = false;
 	int nb = 0, used;
@@ -504,7 +517,7 @@ unsigned cond_needs(const struct cond *c)
 	unsigned needs = 0;
 
 	for (unsigned i = 0; c && i < c->nb_terms; i++)
-		list_for_each(t, &c->terms[i].acl->tests, node)
+		list_for_each (t, &c->terms[i].acl->tests, node)
 			needs |= sample_needs(t->expr);
 	return needs;
 }
@@ -516,7 +529,7 @@ static const char *acl_conflict(const struct acl *acl, unsigned at, bool *all)
 	const char *name = NULL;
 
 	*all = true;
-	list_for_each(t, &acl->tests, node) {
+	list_for_each (t, &acl->tests, node) {
 		unsigned needs = sample_needs(t->expr);
 
 		if (!needs || (needs & at))
@@ -537,14 +550,20 @@ bool cond_conflicts(const struct cond *c, unsigned at, const char *where, char *
 		if (!kw)
 			continue;
 		if (!acl->name)
-			pol_err(what, "anonymous acl will never match because it uses keyword '%s' which is incompatible "
-				      "with '%s'", kw, where);
+			pol_err(what,
+				"anonymous acl will never match because it uses keyword '%s' which is "
+				"incompatible "
+				"with '%s'",
+				kw, where);
 		else if (all)
-			pol_err(what, "acl '%s' will never match because it only involves keywords that are incompatible "
-				      "with '%s' ('%s')", acl->name, where, kw);
+			pol_err(what,
+				"acl '%s' will never match because it only involves keywords that are "
+				"incompatible "
+				"with '%s' ('%s')",
+				acl->name, where, kw);
 		else
-			pol_err(what, "acl '%s' involves keyword '%s' which is incompatible with '%s'", acl->name, kw,
-				where);
+			pol_err(what, "acl '%s' involves keyword '%s' which is incompatible with '%s'",
+				acl->name, kw, where);
 		return true;
 	}
 	return false;
@@ -578,7 +597,7 @@ static enum cond_ret acl_eval(const struct acl *acl, struct policy_ctx *ctx)
 	enum cond_ret res = COND_FALSE, r;
 	const struct acl_test *t;
 
-	list_for_each(t, &acl->tests, node) {
+	list_for_each (t, &acl->tests, node) {
 		r = acl_test_eval(t, ctx);
 		if (r == COND_TRUE)
 			return r;

@@ -184,15 +184,26 @@ static bool cast_bin_meth(struct sample *s, struct policy_ctx *ctx)
 }
 
 static smp_cast_fn *const cast_table[SMP_T_COUNT][SMP_T_COUNT] = {
-	[SMP_T_BOOL] = { [SMP_T_BOOL] = cast_none, [SMP_T_SINT] = cast_bool_sint, [SMP_T_STR] = cast_bool_str,
+	[SMP_T_BOOL] = { [SMP_T_BOOL] = cast_none,
+			 [SMP_T_SINT] = cast_bool_sint,
+			 [SMP_T_STR] = cast_bool_str,
 			 [SMP_T_BIN] = cast_bool_bin },
-	[SMP_T_SINT] = { [SMP_T_SINT] = cast_none, [SMP_T_BOOL] = cast_sint_bool, [SMP_T_ADDR] = cast_sint_addr,
-			 [SMP_T_STR] = cast_sint_str, [SMP_T_BIN] = cast_sint_bin },
-	[SMP_T_ADDR] = { [SMP_T_ADDR] = cast_none, [SMP_T_SINT] = cast_addr_sint, [SMP_T_STR] = cast_addr_str,
+	[SMP_T_SINT] = { [SMP_T_SINT] = cast_none,
+			 [SMP_T_BOOL] = cast_sint_bool,
+			 [SMP_T_ADDR] = cast_sint_addr,
+			 [SMP_T_STR] = cast_sint_str,
+			 [SMP_T_BIN] = cast_sint_bin },
+	[SMP_T_ADDR] = { [SMP_T_ADDR] = cast_none,
+			 [SMP_T_SINT] = cast_addr_sint,
+			 [SMP_T_STR] = cast_addr_str,
 			 [SMP_T_BIN] = cast_addr_bin },
-	[SMP_T_STR]  = { [SMP_T_STR] = cast_none, [SMP_T_BIN] = cast_none, [SMP_T_BOOL] = cast_str_bool,
-			 [SMP_T_SINT] = cast_str_sint, [SMP_T_ADDR] = cast_str_addr, [SMP_T_METH] = cast_str_meth },
-	[SMP_T_BIN]  = { [SMP_T_BIN] = cast_none, [SMP_T_STR] = cast_bin_str, [SMP_T_METH] = cast_bin_meth },
+	[SMP_T_STR] = { [SMP_T_STR] = cast_none,
+			[SMP_T_BIN] = cast_none,
+			[SMP_T_BOOL] = cast_str_bool,
+			[SMP_T_SINT] = cast_str_sint,
+			[SMP_T_ADDR] = cast_str_addr,
+			[SMP_T_METH] = cast_str_meth },
+	[SMP_T_BIN] = { [SMP_T_BIN] = cast_none, [SMP_T_STR] = cast_bin_str, [SMP_T_METH] = cast_bin_meth },
 	[SMP_T_METH] = { [SMP_T_METH] = cast_none, [SMP_T_STR] = cast_none, [SMP_T_BIN] = cast_none },
 };
 

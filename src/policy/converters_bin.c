@@ -12,7 +12,7 @@
 
 #include "policy/policy_priv.h"
 
-#define CONV(fn)                                                                                             \
+#define CONV(fn) \
 	static bool fn(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, struct sample *smp)
 
 /* bytes(offset[,length]) */
@@ -168,16 +168,11 @@ CONV(conv_sha1)
 static const EVP_MD *sha2_md(int64_t bits)
 {
 	switch (bits) {
-	case 224:
-		return EVP_sha224();
-	case 256:
-		return EVP_sha256();
-	case 384:
-		return EVP_sha384();
-	case 512:
-		return EVP_sha512();
-	default:
-		return NULL;
+	case 224: return EVP_sha224();
+	case 256: return EVP_sha256();
+	case 384: return EVP_sha384();
+	case 512: return EVP_sha512();
+	default: return NULL;
 	}
 }
 
@@ -306,18 +301,25 @@ CONV(conv_ipmask)
 }
 
 static struct smp_conv_kw convs_bin[] = {
-	{ "bytes", SMP_T_BIN, SMP_T_BIN, "iI", check_bytes, conv_bytes, "a slice: offset, length (default: the rest)" },
+	{ "bytes", SMP_T_BIN, SMP_T_BIN, "iI", check_bytes, conv_bytes,
+	  "a slice: offset, length (default: the rest)" },
 	{ "hex", SMP_T_BIN, SMP_T_STR, NULL, NULL, conv_hex, "as hexadecimal digits" },
 	{ "hex2i", SMP_T_STR, SMP_T_SINT, NULL, NULL, conv_hex2i, "the number that hexadecimal digits mean" },
 	{ "base64", SMP_T_BIN, SMP_T_STR, NULL, NULL, conv_base64, "base64-encoded" },
 	{ "b64dec", SMP_T_STR, SMP_T_BIN, NULL, NULL, conv_b64dec, "base64-decoded" },
-	{ "ub64enc", SMP_T_BIN, SMP_T_STR, NULL, NULL, conv_ub64enc, "base64-encoded for URLs, without padding" },
-	{ "ub64dec", SMP_T_STR, SMP_T_BIN, NULL, NULL, conv_ub64dec, "base64-decoded, from the form for URLs" },
+	{ "ub64enc", SMP_T_BIN, SMP_T_STR, NULL, NULL, conv_ub64enc,
+	  "base64-encoded for URLs, without padding" },
+	{ "ub64dec", SMP_T_STR, SMP_T_BIN, NULL, NULL, conv_ub64dec,
+	  "base64-decoded, from the form for URLs" },
 	{ "sha1", SMP_T_BIN, SMP_T_BIN, NULL, NULL, conv_sha1, "the SHA-1 digest" },
-	{ "sha2", SMP_T_BIN, SMP_T_BIN, "I", check_sha2, conv_sha2, "the SHA-2 digest of 224, 256 (default), 384 or 512 bits" },
-	{ "digest", SMP_T_BIN, SMP_T_BIN, "s", check_digest, conv_digest, "a digest that OpenSSL knows by this name" },
-	{ "crc32", SMP_T_BIN, SMP_T_SINT, "I", NULL, conv_crc32, "the CRC of Ethernet and gzip; argument 1: spread by an avalanche" },
-	{ "crc32c", SMP_T_BIN, SMP_T_SINT, "I", NULL, conv_crc32c, "the CRC of iSCSI and SCTP; argument as crc32" },
+	{ "sha2", SMP_T_BIN, SMP_T_BIN, "I", check_sha2, conv_sha2,
+	  "the SHA-2 digest of 224, 256 (default), 384 or 512 bits" },
+	{ "digest", SMP_T_BIN, SMP_T_BIN, "s", check_digest, conv_digest,
+	  "a digest that OpenSSL knows by this name" },
+	{ "crc32", SMP_T_BIN, SMP_T_SINT, "I", NULL, conv_crc32,
+	  "the CRC of Ethernet and gzip; argument 1: spread by an avalanche" },
+	{ "crc32c", SMP_T_BIN, SMP_T_SINT, "I", NULL, conv_crc32c,
+	  "the CRC of iSCSI and SCTP; argument as crc32" },
 	{ "djb2", SMP_T_BIN, SMP_T_SINT, "I", NULL, conv_djb2, "the DJB2 hash; argument as crc32" },
 	{ "sdbm", SMP_T_BIN, SMP_T_SINT, "I", NULL, conv_sdbm, "the SDBM hash; argument as crc32" },
 	{ "ipmask", SMP_T_ADDR, SMP_T_ADDR, "sS", check_ipmask, conv_ipmask,

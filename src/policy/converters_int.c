@@ -8,7 +8,7 @@
  */
 #include "policy/policy_priv.h"
 
-#define CONV(fn)                                                                                             \
+#define CONV(fn) \
 	static bool fn(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, struct sample *smp)
 
 static int64_t int_end(bool negative)
@@ -133,8 +133,10 @@ static struct smp_conv_kw convs_int[] = {
 	{ "add", SMP_T_SINT, SMP_T_SINT, "i", NULL, conv_add, "adds the argument" },
 	{ "sub", SMP_T_SINT, SMP_T_SINT, "i", NULL, conv_sub, "subtracts the argument" },
 	{ "mul", SMP_T_SINT, SMP_T_SINT, "i", NULL, conv_mul, "multiplies by the argument" },
-	{ "div", SMP_T_SINT, SMP_T_SINT, "i", NULL, conv_div, "divides by the argument; by 0: the greatest number" },
-	{ "mod", SMP_T_SINT, SMP_T_SINT, "i", NULL, conv_mod, "the remainder of a division by the argument; by 0: 0" },
+	{ "div", SMP_T_SINT, SMP_T_SINT, "i", NULL, conv_div,
+	  "divides by the argument; by 0: the greatest number" },
+	{ "mod", SMP_T_SINT, SMP_T_SINT, "i", NULL, conv_mod,
+	  "the remainder of a division by the argument; by 0: 0" },
 	{ "neg", SMP_T_SINT, SMP_T_SINT, NULL, NULL, conv_neg, "the opposite number" },
 	{ "and", SMP_T_SINT, SMP_T_SINT, "i", NULL, conv_and, "the bits also set in the argument" },
 	{ "or", SMP_T_SINT, SMP_T_SINT, "i", NULL, conv_or, "the bits set here or in the argument" },
@@ -144,7 +146,8 @@ static struct smp_conv_kw convs_int[] = {
 	{ "not", SMP_T_SINT, SMP_T_BOOL, NULL, NULL, conv_not, "true when 0" },
 	{ "odd", SMP_T_SINT, SMP_T_BOOL, NULL, NULL, conv_odd, "true when odd" },
 	{ "even", SMP_T_SINT, SMP_T_BOOL, NULL, NULL, conv_even, "true when even" },
-	{ "iif", SMP_T_BOOL, SMP_T_STR, "ss", NULL, conv_iif, "the first argument when true, else the second" },
+	{ "iif", SMP_T_BOOL, SMP_T_STR, "ss", NULL, conv_iif,
+	  "the first argument when true, else the second" },
 	{ NULL }
 };
 

@@ -11,7 +11,7 @@
 
 #include "policy/policy_priv.h"
 
-#define CONV(fn)                                                                                             \
+#define CONV(fn) \
 	static bool fn(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, struct sample *smp)
 
 /* An empty string may have no pointer; whoever walks it wants one. */
@@ -73,8 +73,8 @@ static size_t field_begin(struct str s, size_t at, struct str delims)
 	return at;
 }
 
-/* field(index,delimiters[,count]): from the index on, count fields (0: all) to the right, or to the left where the
- * index counts from the end. */
+/* field(index,delimiters[,count]): from the index on, count fields (0: all) to the right, or to the left
+ * where the index counts from the end. */
 CONV(conv_field)
 {
 	struct str s = conv_input(smp), delims = args[1].str;
@@ -118,8 +118,8 @@ static size_t word_skip_back(struct str s, size_t at, struct str delims)
 	return at;
 }
 
-/* word(): the same, but any number of delimiters is one, and those at both ends do not count. Where there is no such
- * word the result is empty. */
+/* word(): the same, but any number of delimiters is one, and those at both ends do not count. Where there is
+ * no such word the result is empty. */
 CONV(conv_word)
 {
 	struct str s = conv_input(smp), delims = args[1].str;
@@ -243,7 +243,8 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* url_dec([in_form]): '+' is a space in forms and behind the question mark. A broken %-escape gives no value. */
+/* url_dec([in_form]): '+' is a space in forms and behind the question mark. A broken %-escape gives no value.
+ */
 CONV(conv_url_dec)
 {
 	struct str s = conv_input(smp);
@@ -261,7 +262,8 @@ CONV(conv_url_dec)
 		if (c == '+' && in_form)
 			c = ' ';
 		if (c == '%') {
-			int hi = s.n - i > 2 ? hex_digit(s.p[i + 1]) : -1, lo = hi >= 0 ? hex_digit(s.p[i + 2]) : -1;
+			int hi = s.n - i > 2 ? hex_digit(s.p[i + 1]) : -1,
+			    lo = hi >= 0 ? hex_digit(s.p[i + 2]) : -1;
 
 			if (lo < 0)
 				return false;
@@ -362,7 +364,8 @@ static void regsub_expand(struct buf *out, struct str subst, const struct regex_
 	}
 }
 
-#define REGSUB_MAX 16384 /* bytes of a result; what does not fit is cut, as HAProxy cuts at its buffer's end */
+#define REGSUB_MAX \
+	16384 /* bytes of a result; what does not fit is cut, as HAProxy cuts at its buffer's end */
 
 /* regsub(regex,subst[,flags]): as sed's s/// */
 CONV(conv_regsub)
@@ -445,19 +448,22 @@ static struct smp_conv_kw convs_str[] = {
 	  "a field: index (1 first, -1 last), delimiting characters, how many (0: all the rest)" },
 	{ "word", SMP_T_STR, SMP_T_STR, "isI", check_field, conv_word,
 	  "a word: as field, but delimiters in a row are one, and those at the ends do not count" },
-	{ "ltrim", SMP_T_STR, SMP_T_STR, "s", NULL, conv_ltrim, "without the given characters at the beginning" },
+	{ "ltrim", SMP_T_STR, SMP_T_STR, "s", NULL, conv_ltrim,
+	  "without the given characters at the beginning" },
 	{ "rtrim", SMP_T_STR, SMP_T_STR, "s", NULL, conv_rtrim, "without the given characters at the end" },
 	{ "concat", SMP_T_STR, SMP_T_STR, "SSS", check_concat, conv_concat,
 	  "with the first and third argument appended (the second, a variable's name, must be empty)" },
 	{ "host_only", SMP_T_STR, SMP_T_STR, NULL, NULL, conv_host_only,
 	  "a Host header's value without its port, in lower case" },
-	{ "port_only", SMP_T_STR, SMP_T_SINT, NULL, NULL, conv_port_only, "the port of a Host header's value, or 0" },
+	{ "port_only", SMP_T_STR, SMP_T_SINT, NULL, NULL, conv_port_only,
+	  "the port of a Host header's value, or 0" },
 	{ "url_dec", SMP_T_STR, SMP_T_STR, "I", NULL, conv_url_dec,
 	  "%XX decoded; '+' is a space behind a '?', everywhere when the argument is not 0" },
 	{ "url_enc", SMP_T_STR, SMP_T_STR, "S", check_url_enc, conv_url_enc,
 	  "everything but letters, digits and -._~ as %XX" },
 	{ "regsub", SMP_T_STR, SMP_T_STR, "ssS", check_regsub, conv_regsub,
-	  "a regular expression's match replaced: expression, replacement (\\0 to \\9), flags g (all) and i" },
+	  "a regular expression's match replaced: expression, replacement (\\0 to \\9), flags g (all) and "
+	  "i" },
 	{ "http_date", SMP_T_SINT, SMP_T_STR, "IS", check_http_date, conv_http_date,
 	  "a time since 1970 as an HTTP date: offset, unit (s, ms, us)" },
 	{ NULL }

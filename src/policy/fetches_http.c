@@ -18,8 +18,8 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#define FETCH(fn)                                                                                            \
-	static enum smp_ret fn(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args,              \
+#define FETCH(fn)                                                                               \
+	static enum smp_ret fn(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, \
 			       struct smp_iter *it, struct sample *out)
 
 /* ---- walking headers ---- */
@@ -49,7 +49,8 @@ static struct str hdr_cut_value(struct str *rest)
 }
 
 /* The next value of headers called <name> (empty: any); <full>: whole headers. */
-static bool hdr_next(const struct http_head *h, struct str name, bool full, struct smp_iter *w, struct str *out)
+static bool hdr_next(const struct http_head *h, struct str name, bool full, struct smp_iter *w,
+		     struct str *out)
 {
 	while (!w->rest.p) {
 		const struct http_hdr *hdr;
@@ -81,7 +82,8 @@ static unsigned hdr_count(const struct http_head *h, struct str name, bool full)
 }
 
 /* Occurrence <occ>: 1 is the first, -1 the last. */
-static bool hdr_occurrence(const struct http_head *h, struct str name, bool full, int64_t occ, struct str *out)
+static bool hdr_occurrence(const struct http_head *h, struct str name, bool full, int64_t occ,
+			   struct str *out)
 {
 	struct smp_iter w = { 0 };
 
@@ -96,8 +98,8 @@ static bool hdr_occurrence(const struct http_head *h, struct str name, bool full
 }
 
 /* hdr([name[,occ]]) and relatives */
-static enum smp_ret hdr_fetch(const struct http_head *h, enum smp_ret why, const struct smp_arg *args, int nb_args,
-			      struct smp_iter *it, struct str *out, bool full)
+static enum smp_ret hdr_fetch(const struct http_head *h, enum smp_ret why, const struct smp_arg *args,
+			      int nb_args, struct smp_iter *it, struct str *out, bool full)
 {
 	struct str name = nb_args > 0 ? args[0].str : STR_NULL;
 	int64_t occ = nb_args > 1 ? args[1].i : 0;
@@ -110,7 +112,8 @@ static enum smp_ret hdr_fetch(const struct http_head *h, enum smp_ret why, const
 	return it->more ? SMP_FOUND : SMP_ABSENT;
 }
 
-/* The address in a header's value: IPv4 with an optional port, IPv6, or IPv6 in brackets with an optional port. */
+/* The address in a header's value: IPv4 with an optional port, IPv6, or IPv6 in brackets with an optional
+ * port. */
 static bool hdr_parse_ip(struct str s, struct addr *a)
 {
 	const char *end;
@@ -137,8 +140,8 @@ static bool hdr_parse_ip(struct str s, struct addr *a)
 	return tail.p[0] == ':' && str_to_uint(str_n(tail.p + 1, tail.n - 1), &port) == 0 && port <= 65535;
 }
 
-static enum smp_ret hdr_fetch_ip(const struct http_head *h, enum smp_ret why, const struct smp_arg *args, int nb_args,
-				 struct smp_iter *it, struct sample *out)
+static enum smp_ret hdr_fetch_ip(const struct http_head *h, enum smp_ret why, const struct smp_arg *args,
+				 int nb_args, struct smp_iter *it, struct sample *out)
 {
 	struct str v;
 
@@ -153,8 +156,8 @@ static enum smp_ret hdr_fetch_ip(const struct http_head *h, enum smp_ret why, co
 	return SMP_ABSENT;
 }
 
-static enum smp_ret hdr_fetch_val(const struct http_head *h, enum smp_ret why, const struct smp_arg *args, int nb_args,
-				  struct smp_iter *it, struct sample *out)
+static enum smp_ret hdr_fetch_val(const struct http_head *h, enum smp_ret why, const struct smp_arg *args,
+				  int nb_args, struct smp_iter *it, struct sample *out)
 {
 	struct str v;
 	enum smp_ret ret = hdr_fetch(h, why, args, nb_args, it, &v, false);
@@ -164,8 +167,8 @@ static enum smp_ret hdr_fetch_val(const struct http_head *h, enum smp_ret why, c
 	return ret;
 }
 
-static enum smp_ret hdr_fetch_cnt(const struct http_head *h, enum smp_ret why, const struct smp_arg *args, int nb_args,
-				  struct sample *out, bool full)
+static enum smp_ret hdr_fetch_cnt(const struct http_head *h, enum smp_ret why, const struct smp_arg *args,
+				  int nb_args, struct sample *out, bool full)
 {
 	if (!h)
 		return why;
@@ -200,48 +203,48 @@ static enum smp_ret hdr_fetch_names(struct policy_ctx *ctx, const struct http_he
 }
 
 /* The same six for either direction. */
-#define HDR_FETCHES(dir)                                                                                     \
-	FETCH(fetch_##dir##_hdr)                                                                             \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return hdr_fetch(h, why, args, nb_args, it, &out->v.str, false);                             \
-	}                                                                                                    \
-	FETCH(fetch_##dir##_fhdr)                                                                            \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return hdr_fetch(h, why, args, nb_args, it, &out->v.str, true);                              \
-	}                                                                                                    \
-	FETCH(fetch_##dir##_hdr_cnt)                                                                         \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return hdr_fetch_cnt(h, why, args, nb_args, out, false);                                     \
-	}                                                                                                    \
-	FETCH(fetch_##dir##_fhdr_cnt)                                                                        \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return hdr_fetch_cnt(h, why, args, nb_args, out, true);                                      \
-	}                                                                                                    \
-	FETCH(fetch_##dir##_hdr_ip)                                                                          \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return hdr_fetch_ip(h, why, args, nb_args, it, out);                                         \
-	}                                                                                                    \
-	FETCH(fetch_##dir##_hdr_val)                                                                         \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return hdr_fetch_val(h, why, args, nb_args, it, out);                                        \
-	}                                                                                                    \
-	FETCH(fetch_##dir##_hdr_names)                                                                       \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return hdr_fetch_names(ctx, h, why, args, nb_args, out);                                     \
+#define HDR_FETCHES(dir)                                                         \
+	FETCH(fetch_##dir##_hdr)                                                 \
+	{                                                                        \
+		enum smp_ret why;                                                \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);         \
+		return hdr_fetch(h, why, args, nb_args, it, &out->v.str, false); \
+	}                                                                        \
+	FETCH(fetch_##dir##_fhdr)                                                \
+	{                                                                        \
+		enum smp_ret why;                                                \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);         \
+		return hdr_fetch(h, why, args, nb_args, it, &out->v.str, true);  \
+	}                                                                        \
+	FETCH(fetch_##dir##_hdr_cnt)                                             \
+	{                                                                        \
+		enum smp_ret why;                                                \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);         \
+		return hdr_fetch_cnt(h, why, args, nb_args, out, false);         \
+	}                                                                        \
+	FETCH(fetch_##dir##_fhdr_cnt)                                            \
+	{                                                                        \
+		enum smp_ret why;                                                \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);         \
+		return hdr_fetch_cnt(h, why, args, nb_args, out, true);          \
+	}                                                                        \
+	FETCH(fetch_##dir##_hdr_ip)                                              \
+	{                                                                        \
+		enum smp_ret why;                                                \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);         \
+		return hdr_fetch_ip(h, why, args, nb_args, it, out);             \
+	}                                                                        \
+	FETCH(fetch_##dir##_hdr_val)                                             \
+	{                                                                        \
+		enum smp_ret why;                                                \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);         \
+		return hdr_fetch_val(h, why, args, nb_args, it, out);            \
+	}                                                                        \
+	FETCH(fetch_##dir##_hdr_names)                                           \
+	{                                                                        \
+		enum smp_ret why;                                                \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);         \
+		return hdr_fetch_names(ctx, h, why, args, nb_args, out);         \
 	}
 
 HDR_FETCHES(req)
@@ -250,7 +253,8 @@ HDR_FETCHES(res)
 /* hdr() means the message whose rules are running */
 FETCH(fetch_hdr)
 {
-	return ctx->res ? fetch_res_hdr(ctx, args, nb_args, it, out) : fetch_req_hdr(ctx, args, nb_args, it, out);
+	return ctx->res ? fetch_res_hdr(ctx, args, nb_args, it, out)
+			: fetch_req_hdr(ctx, args, nb_args, it, out);
 }
 
 /* ---- cookies ---- */
@@ -303,8 +307,8 @@ static bool cook_next(const struct http_head *h, struct str name, struct smp_ite
 }
 
 /* cook([name]): with an iterator each, else the last one of that name, or the first of all. */
-static enum smp_ret cook_fetch(const struct http_head *h, enum smp_ret why, const struct smp_arg *args, int nb_args,
-			       struct smp_iter *it, struct str *out)
+static enum smp_ret cook_fetch(const struct http_head *h, enum smp_ret why, const struct smp_arg *args,
+			       int nb_args, struct smp_iter *it, struct str *out)
 {
 	struct str name = nb_args ? args[0].str : STR_NULL, v;
 	struct smp_iter w = { 0 };
@@ -347,24 +351,24 @@ static enum smp_ret cook_fetch_val(const struct http_head *h, enum smp_ret why, 
 	return ret;
 }
 
-#define COOK_FETCHES(dir)                                                                                    \
-	FETCH(fetch_##dir##_cook)                                                                            \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return cook_fetch(h, why, args, nb_args, it, &out->v.str);                                   \
-	}                                                                                                    \
-	FETCH(fetch_##dir##_cook_cnt)                                                                        \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return cook_fetch_cnt(h, why, args, nb_args, out);                                           \
-	}                                                                                                    \
-	FETCH(fetch_##dir##_cook_val)                                                                        \
-	{                                                                                                    \
-		enum smp_ret why;                                                                            \
-		const struct http_head *h = pol_##dir##_head(ctx, &why);                                     \
-		return cook_fetch_val(h, why, args, nb_args, it, out);                                       \
+#define COOK_FETCHES(dir)                                                  \
+	FETCH(fetch_##dir##_cook)                                          \
+	{                                                                  \
+		enum smp_ret why;                                          \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);   \
+		return cook_fetch(h, why, args, nb_args, it, &out->v.str); \
+	}                                                                  \
+	FETCH(fetch_##dir##_cook_cnt)                                      \
+	{                                                                  \
+		enum smp_ret why;                                          \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);   \
+		return cook_fetch_cnt(h, why, args, nb_args, out);         \
+	}                                                                  \
+	FETCH(fetch_##dir##_cook_val)                                      \
+	{                                                                  \
+		enum smp_ret why;                                          \
+		const struct http_head *h = pol_##dir##_head(ctx, &why);   \
+		return cook_fetch_val(h, why, args, nb_args, it, out);     \
 	}
 
 COOK_FETCHES(req)
@@ -481,9 +485,9 @@ FETCH(fetch_baseq)
 FETCH(fetch_method)
 {
 	static const char *const names[] = {
-		[HTTP_METH_OTHER] = "OTHER",     [HTTP_METH_GET] = "GET",         [HTTP_METH_HEAD] = "HEAD",
-		[HTTP_METH_POST] = "POST",       [HTTP_METH_PUT] = "PUT",         [HTTP_METH_DELETE] = "DELETE",
-		[HTTP_METH_OPTIONS] = "OPTIONS", [HTTP_METH_TRACE] = "TRACE",     [HTTP_METH_CONNECT] = "CONNECT",
+		[HTTP_METH_OTHER] = "OTHER",     [HTTP_METH_GET] = "GET",     [HTTP_METH_HEAD] = "HEAD",
+		[HTTP_METH_POST] = "POST",       [HTTP_METH_PUT] = "PUT",     [HTTP_METH_DELETE] = "DELETE",
+		[HTTP_METH_OPTIONS] = "OPTIONS", [HTTP_METH_TRACE] = "TRACE", [HTTP_METH_CONNECT] = "CONNECT",
 		[HTTP_METH_PATCH] = "PATCH",
 	};
 	const struct http_head *h;
@@ -554,8 +558,8 @@ static bool param_next(struct str *rest, char delim, struct str name, struct str
 	return false;
 }
 
-static enum smp_ret param_fetch(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, struct smp_iter *it,
-				struct str *out)
+static enum smp_ret param_fetch(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args,
+				struct smp_iter *it, struct str *out)
 {
 	char delim = nb_args > 1 && args[1].str.n ? args[1].str.p[0] : 0;
 	struct smp_iter one = { 0 };
@@ -592,30 +596,35 @@ FETCH(fetch_urlp_val)
 
 #define OF_REQ SMP_AT_HREQ
 #define OF_RES SMP_AT_HRES
-#define KEPT (SMP_AT_HREQ | SMP_AT_HREQP)
+#define KEPT   (SMP_AT_HREQ | SMP_AT_HREQP)
 
 static struct smp_fetch_kw fetches_http[] = {
 	{ "method", SMP_T_METH, KEPT, NULL, fetch_method, "the request's method" },
-	{ "path", SMP_T_STR, OF_REQ, NULL, fetch_path, "the URL from its path's first slash up to the question mark" },
+	{ "path", SMP_T_STR, OF_REQ, NULL, fetch_path,
+	  "the URL from its path's first slash up to the question mark" },
 	{ "pathq", SMP_T_STR, OF_REQ, NULL, fetch_pathq, "the path with the query string" },
 	{ "query", SMP_T_STR, OF_REQ, NULL, fetch_query, "what follows the URL's question mark" },
 	{ "url", SMP_T_STR, OF_REQ, NULL, fetch_url, "the URL as it was sent" },
 	{ "base", SMP_T_STR, OF_REQ, NULL, fetch_base, "the first Host header followed by the path" },
-	{ "baseq", SMP_T_STR, OF_REQ, NULL, fetch_baseq, "the first Host header followed by path and query string" },
+	{ "baseq", SMP_T_STR, OF_REQ, NULL, fetch_baseq,
+	  "the first Host header followed by path and query string" },
 	{ "req.ver", SMP_T_STR, KEPT, NULL, fetch_req_ver, "the request's HTTP version: 1.0 or 1.1" },
 	{ "req_ver", SMP_T_STR, KEPT, NULL, fetch_req_ver, "old name of req.ver" },
 	{ "hdr", SMP_T_STR, OF_REQ | OF_RES, "SI", fetch_hdr,
 	  "req.hdr where requests are handled, res.hdr where responses are; in ACLs always req.hdr" },
 	{ "req.hdr", SMP_T_STR, OF_REQ, "SI", fetch_req_hdr,
 	  "a comma-separated value of a request header: name, occurrence (1 first, -1 last; default last)" },
-	{ "req.fhdr", SMP_T_STR, OF_REQ, "SI", fetch_req_fhdr, "the same for whole headers, commas included" },
+	{ "req.fhdr", SMP_T_STR, OF_REQ, "SI", fetch_req_fhdr,
+	  "the same for whole headers, commas included" },
 	{ "req.hdr_cnt", SMP_T_SINT, OF_REQ, "S", fetch_req_hdr_cnt, "how many values req.hdr has" },
 	{ "hdr_cnt", SMP_T_SINT, OF_REQ, "S", fetch_req_hdr_cnt, "old name of req.hdr_cnt" },
-	{ "req.fhdr_cnt", SMP_T_SINT, OF_REQ, "S", fetch_req_fhdr_cnt, "how many headers of that name there are" },
+	{ "req.fhdr_cnt", SMP_T_SINT, OF_REQ, "S", fetch_req_fhdr_cnt,
+	  "how many headers of that name there are" },
 	{ "req.hdr_ip", SMP_T_ADDR, OF_REQ, "SI", fetch_req_hdr_ip,
 	  "the address in a request header's value, with or without port" },
 	{ "hdr_ip", SMP_T_ADDR, OF_REQ, "SI", fetch_req_hdr_ip, "old name of req.hdr_ip" },
-	{ "req.hdr_val", SMP_T_SINT, OF_REQ, "SI", fetch_req_hdr_val, "a request header's value as an integer" },
+	{ "req.hdr_val", SMP_T_SINT, OF_REQ, "SI", fetch_req_hdr_val,
+	  "a request header's value as an integer" },
 	{ "hdr_val", SMP_T_SINT, OF_REQ, "SI", fetch_req_hdr_val, "old name of req.hdr_val" },
 	{ "req.hdr_names", SMP_T_STR, OF_REQ, "S", fetch_req_hdr_names,
 	  "the names of all request headers, separated by a comma or the given character" },
@@ -630,14 +639,17 @@ static struct smp_fetch_kw fetches_http[] = {
 	{ "req.cook", SMP_T_STR, OF_REQ, "S", fetch_req_cook,
 	  "the value of the last cookie of that name; without name, of the first" },
 	{ "cook", SMP_T_STR, OF_REQ, "S", fetch_req_cook, "old name of req.cook" },
-	{ "req.cook_cnt", SMP_T_SINT, OF_REQ, "S", fetch_req_cook_cnt, "how many cookies (of that name) were sent" },
+	{ "req.cook_cnt", SMP_T_SINT, OF_REQ, "S", fetch_req_cook_cnt,
+	  "how many cookies (of that name) were sent" },
 	{ "cook_cnt", SMP_T_SINT, OF_REQ, "S", fetch_req_cook_cnt, "old name of req.cook_cnt" },
 	{ "req.cook_val", SMP_T_SINT, OF_REQ, "S", fetch_req_cook_val, "a cookie's value as an integer" },
 	{ "cook_val", SMP_T_SINT, OF_REQ, "S", fetch_req_cook_val, "old name of req.cook_val" },
-	{ "res.cook", SMP_T_STR, OF_RES, "S", fetch_res_cook, "the value of a cookie that the response sets" },
+	{ "res.cook", SMP_T_STR, OF_RES, "S", fetch_res_cook,
+	  "the value of a cookie that the response sets" },
 	{ "scook", SMP_T_STR, OF_RES, "S", fetch_res_cook, "old name of res.cook" },
 	{ "res.cook_cnt", SMP_T_SINT, OF_RES, "S", fetch_res_cook_cnt, "how many cookies the response sets" },
-	{ "res.cook_val", SMP_T_SINT, OF_RES, "S", fetch_res_cook_val, "the value of such a cookie as an integer" },
+	{ "res.cook_val", SMP_T_SINT, OF_RES, "S", fetch_res_cook_val,
+	  "the value of such a cookie as an integer" },
 	{ "url_param", SMP_T_STR, OF_REQ, "SS", fetch_urlp,
 	  "a parameter of the URL: name (default: any), what it begins behind instead of '?'" },
 	{ "urlp", SMP_T_STR, OF_REQ, "SS", fetch_urlp, "short for url_param" },

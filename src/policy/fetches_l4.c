@@ -31,8 +31,8 @@ static enum smp_ret smp_text(struct sample *out, const char *s)
 	return SMP_FOUND;
 }
 
-#define FETCH(fn)                                                                                            \
-	static enum smp_ret fn(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args,              \
+#define FETCH(fn)                                                                               \
+	static enum smp_ret fn(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, \
 			       struct smp_iter *it, struct sample *out)
 
 /* ---- the connection ---- */
@@ -152,7 +152,8 @@ static int check_hex(struct smp_arg *args, int nb_args, struct arena *a, char **
 	if (!out)
 		return pol_err(err, "out of memory");
 	for (size_t i = 0; i < in.n; i += 2) {
-		if (in.n % 2 || strspn(in.p + i, "0123456789abcdefABCDEF") < 2 || sscanf(in.p + i, "%2x", &v) != 1)
+		if (in.n % 2 || strspn(in.p + i, "0123456789abcdefABCDEF") < 2 ||
+		    sscanf(in.p + i, "%2x", &v) != 1)
 			return pol_err(err, "'%s' is not an even number of hexadecimal digits", in.p);
 		out[i / 2] = (char)v;
 	}
@@ -276,11 +277,11 @@ static struct smp_fetch_kw fetches_l4[] = {
 	{ "int", SMP_T_SINT, 0, "i", fetch_const_int, "a constant integer" },
 	{ "str", SMP_T_STR, 0, "s", fetch_const_str, "a constant string" },
 	{ "meth", SMP_T_METH, 0, "s", fetch_const_str, "a constant HTTP method" },
-	{ "bin", SMP_T_BIN, 0, "s", fetch_const_str, "a constant block of bytes, as hexadecimal digits", check_hex },
+	{ "bin", SMP_T_BIN, 0, "s", fetch_const_str, "a constant block of bytes, as hexadecimal digits",
+	  check_hex },
 	{ "ipv4", SMP_T_ADDR, 0, "s", fetch_const_addr, "a constant IPv4 address", check_ipv4 },
 	{ "ipv6", SMP_T_ADDR, 0, "s", fetch_const_addr, "a constant IPv6 address", check_ipv6 },
-	{ "env", SMP_T_STR, 0, "s", fetch_env, "an environment variable of the configuration",
-	  check_env },
+	{ "env", SMP_T_STR, 0, "s", fetch_env, "an environment variable of the configuration", check_env },
 	{ "date", SMP_T_SINT, 0, "IS", fetch_date,
 	  "the time since 1970, plus an offset, in the given unit (s, ms, us; default s)", check_date },
 	{ "rand", SMP_T_SINT, 0, "I", fetch_rand, "a random number below the argument, or below 2^32" },

@@ -18,11 +18,11 @@
 #include "proto/h1.h"
 #include "proto/tls_hello.h"
 
-#define PAYLOAD_MAX_HDR 101      /* as tune.http.maxhdr, when there is no configuration */
-#define PAYLOAD_HELLO_MAX 16384  /* a hello split over records is put together in this much */
+#define PAYLOAD_MAX_HDR   101   /* as tune.http.maxhdr, when there is no configuration */
+#define PAYLOAD_HELLO_MAX 16384 /* a hello split over records is put together in this much */
 
-#define FETCH(fn)                                                                                            \
-	static enum smp_ret fn(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args,              \
+#define FETCH(fn)                                                                               \
+	static enum smp_ret fn(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, \
 			       struct smp_iter *it, struct sample *out)
 
 /* ---- the cache ---- */
@@ -317,20 +317,24 @@ static struct smp_fetch_kw fetches_payload[] = {
 	  "the server name in a ClientHello that passes through, lower case" },
 	{ "req_ssl_sni", SMP_T_STR, SMP_AT_REQ, NULL, fetch_req_ssl_sni, "old name of req.ssl_sni" },
 	{ "req.ssl_ver", SMP_T_SINT, SMP_AT_REQ, NULL, fetch_req_ssl_ver,
-	  "the version field of that ClientHello, major * 65536 + minor; TLS 1.2 and 1.3 both say 3.3", NULL, SMP_KW_DOTTED },
-	{ "req_ssl_ver", SMP_T_SINT, SMP_AT_REQ, NULL, fetch_req_ssl_ver, "old name of req.ssl_ver", NULL, SMP_KW_DOTTED },
+	  "the version field of that ClientHello, major * 65536 + minor; TLS 1.2 and 1.3 both say 3.3", NULL,
+	  SMP_KW_DOTTED },
+	{ "req_ssl_ver", SMP_T_SINT, SMP_AT_REQ, NULL, fetch_req_ssl_ver, "old name of req.ssl_ver", NULL,
+	  SMP_KW_DOTTED },
 	{ "req.ssl_alpn", SMP_T_STR, SMP_AT_REQ, NULL, fetch_req_ssl_alpn,
 	  "the protocols offered in that ClientHello, separated by commas" },
 	{ "req.ssl_hello_type", SMP_T_SINT, SMP_AT_REQ, NULL, fetch_req_ssl_hello_type,
 	  "1 when the request's bytes begin with a whole ClientHello" },
-	{ "req_ssl_hello_type", SMP_T_SINT, SMP_AT_REQ, NULL, fetch_req_ssl_hello_type, "old name of req.ssl_hello_type" },
+	{ "req_ssl_hello_type", SMP_T_SINT, SMP_AT_REQ, NULL, fetch_req_ssl_hello_type,
+	  "old name of req.ssl_hello_type" },
 	{ "res.len", SMP_T_SINT, SMP_AT_RES, NULL, fetch_res_len,
 	  "the number of bytes of the response that are there; may still grow" },
 	{ "res.payload", SMP_T_BIN, SMP_AT_RES, "ii", fetch_res_payload,
 	  "bytes of the response: offset, length; length 0: all from the offset on", check_payload },
 	{ "res.ssl_hello_type", SMP_T_SINT, SMP_AT_RES, NULL, fetch_res_ssl_hello_type,
 	  "the type of the TLS handshake message that the response begins with (2: ServerHello)" },
-	{ "rep_ssl_hello_type", SMP_T_SINT, SMP_AT_RES, NULL, fetch_res_ssl_hello_type, "old name of res.ssl_hello_type" },
+	{ "rep_ssl_hello_type", SMP_T_SINT, SMP_AT_RES, NULL, fetch_res_ssl_hello_type,
+	  "old name of res.ssl_hello_type" },
 	{ "wait_end", SMP_T_BOOL, SMP_AT_REQ | SMP_AT_RES, NULL, fetch_wait_end,
 	  "true once no more bytes will be waited for; not known before" },
 	{ NULL }

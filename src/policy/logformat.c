@@ -32,15 +32,15 @@ struct lf_builtin {
 };
 
 static const struct lf_builtin lf_builtins[] = {
-	{ "ci", "src" },	{ "cp", "src_port" }, { "fi", "dst" },      { "fp", "dst_port" },
-	{ "f", "fe_name" },	{ "b", "be_name" },   { "s", "srv_name" },
+	{ "ci", "src" },    { "cp", "src_port" }, { "fi", "dst" },     { "fp", "dst_port" },
+	{ "f", "fe_name" }, { "b", "be_name" },   { "s", "srv_name" },
 };
 
 struct lf_piece {
 	struct lf_piece *next;
 	unsigned opts;
-	struct str text;                /* constant, when tag and expr are NULL */
-	const char *tag;                /* the layer's */
+	struct str text; /* constant, when tag and expr are NULL */
+	const char *tag; /* the layer's */
 	const struct sample_expr *expr;
 };
 
@@ -48,7 +48,7 @@ struct logformat {
 	struct lf_piece *first, **tail;
 	unsigned needs;
 	bool log;
-	const char *text;               /* all of it, when constant */
+	const char *text; /* all of it, when constant */
 };
 
 /* ---- parsing ---- */
@@ -167,11 +167,15 @@ static int lf_err_tag(struct lf_parser *ps, const char *name)
 	const char *near = *name ? diag_nearest(name, lf_next_name, &names) : NULL;
 
 	if (!*name)
-		return pol_err(ps->err, "nothing after '%%'. If you wanted to emit the '%%' character verbatim, you need "
-					"to use '%%%%'");
-	return pol_err(ps->err, "no such format variable '%s'%s%s%s. If you wanted to emit the '%%' character verbatim, "
-				"you need to use '%%%%'", name, near ? " (did you mean '" : "", near ? near : "",
-		       near ? "'?)" : "");
+		return pol_err(
+		    ps->err,
+		    "nothing after '%%'. If you wanted to emit the '%%' character verbatim, you need "
+		    "to use '%%%%'");
+	return pol_err(
+	    ps->err,
+	    "no such format variable '%s'%s%s%s. If you wanted to emit the '%%' character verbatim, "
+	    "you need to use '%%%%'",
+	    name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
 static int lf_parse_tag(struct lf_parser *ps, const char **fmt, unsigned opts)
@@ -219,7 +223,8 @@ static const char *lf_constant(const struct logformat *lf, struct arena *a)
 	return NULL;
 }
 
-struct logformat *logformat_parse(const char *fmt, unsigned at, const struct lf_source *src, struct arena *a, char **err)
+struct logformat *logformat_parse(const char *fmt, unsigned at, const struct lf_source *src, struct arena *a,
+				  char **err)
 {
 	struct lf_parser ps = { .src = src, .arena = a, .at = at & ~LF_LOG, .err = err };
 	struct logformat *lf = arena_alloc(a, sizeof(*lf));
@@ -345,7 +350,8 @@ static bool lf_build_expr(const struct logformat *lf, const struct lf_piece *p, 
 	return lf_put_value(out, v, p->opts, lf->log);
 }
 
-static bool lf_build_tag(const struct logformat *lf, const struct lf_piece *p, struct policy_ctx *ctx, struct buf *out)
+static bool lf_build_tag(const struct logformat *lf, const struct lf_piece *p, struct policy_ctx *ctx,
+			 struct buf *out)
 {
 	size_t before = out->data;
 

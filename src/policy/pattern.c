@@ -50,20 +50,20 @@ struct pat_ranges {
 struct patterns {
 	struct arena *arena;
 	enum pat_match match;
-	bool dotted;            /* integers may be major.minor */
+	bool dotted; /* integers may be major.minor */
 	enum pat_op { PAT_OP_EQ, PAT_OP_GE, PAT_OP_GT, PAT_OP_LE, PAT_OP_LT } op; /* for the next integer */
-	struct pat_int *ints;   /* all three arrays: arena, grown by doubling */
+	struct pat_int *ints; /* all three arrays: arena, grown by doubling */
 	struct pat_str *strs;
 	size_t nb_ints, cap_ints, nb_strs, cap_strs;
 	struct pat_ranges v4, v6;
-	uint32_t *index;        /* arena; position in strs + 1, 0: free; NULL: no index */
+	uint32_t *index; /* arena; position in strs + 1, 0: free; NULL: no index */
 	uint32_t mask;
 };
 
 static const struct {
 	const char *name;
-	bool any;               /* takes any sample as it is */
-	enum smp_type type;     /* else: what the sample is cast to */
+	bool any;           /* takes any sample as it is */
+	enum smp_type type; /* else: what the sample is cast to */
 } pat_methods[PAT_COUNT] = {
 	[PAT_FOUND] = { "found", true, SMP_T_BOOL }, [PAT_BOOL] = { "bool", false, SMP_T_BOOL },
 	[PAT_INT] = { "int", false, SMP_T_SINT },    [PAT_IP] = { "ip", false, SMP_T_ADDR },
@@ -146,7 +146,8 @@ static int pat_number(const struct patterns *ps, struct str s, int64_t *v, char 
 
 	if (ps->dotted && memchr(s.p, '.', s.n)) {
 		major = str_cut(&minor, '.');
-		if (str_to_int(major, &a) || str_to_int(minor, &b) || a < 0 || b < 0 || a > 65535 || b > 65535)
+		if (str_to_int(major, &a) || str_to_int(minor, &b) || a < 0 || b < 0 || a > 65535 ||
+		    b > 65535)
 			return pol_err(err, "'%.*s' is not a version", STR_ARG(s));
 	} else if (str_to_int(s, &a)) {
 		return pol_err(err, "'%.*s' is not a number", STR_ARG(s));
@@ -158,18 +159,14 @@ static int pat_number(const struct patterns *ps, struct str s, int64_t *v, char 
 static void pat_int_operator(enum pat_op op, struct pat_int *p)
 {
 	switch (op) {
-	case PAT_OP_EQ:
-		break;
-	case PAT_OP_GE:
-		p->max = INT64_MAX;
-		break;
+	case PAT_OP_EQ: break;
+	case PAT_OP_GE: p->max = INT64_MAX; break;
 	case PAT_OP_GT:
 		p->min = p->max < INT64_MAX ? p->max + 1 : INT64_MAX;
-		p->max = p->max < INT64_MAX ? INT64_MAX : INT64_MIN; /* nothing is greater than the greatest */
+		p->max =
+		    p->max < INT64_MAX ? INT64_MAX : INT64_MIN; /* nothing is greater than the greatest */
 		break;
-	case PAT_OP_LE:
-		p->min = INT64_MIN;
-		break;
+	case PAT_OP_LE: p->min = INT64_MIN; break;
 	case PAT_OP_LT:
 		p->max = p->min > INT64_MIN ? p->min - 1 : INT64_MIN;
 		p->min = p->min > INT64_MIN ? INT64_MIN : INT64_MAX;
@@ -267,7 +264,8 @@ static int pat_add_ip(struct patterns *ps, struct str s, char **err)
 	int bits, len;
 
 	if (pat_ip(&a, host) < 0)
-		return pol_err(err, "'%.*s' is not an address or network (names are not resolved)", STR_ARG(s));
+		return pol_err(err, "'%.*s' is not an address or network (names are not resolved)",
+			       STR_ARG(s));
 	len = a.family == AF_INET ? 4 : 16;
 	bits = mask.p ? pat_mask_bits(mask, len * 8) : len * 8;
 	if (bits < 0)
@@ -275,7 +273,7 @@ static int pat_add_ip(struct patterns *ps, struct str s, char **err)
 	memcpy(r.lo, &a.ip, len);
 	memcpy(r.hi, &a.ip, len);
 	for (int i = bits; i < len * 8; i++) {
-		r.lo[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+		r.lo[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
 		r.hi[i / 8] |= (uint8_t)(0x80 >> i % 8);
 	}
 	set = len == 4 ? &ps->v4 : &ps->v6;
@@ -346,15 +344,11 @@ int patterns_add(struct patterns *ps, const char *word, bool icase, char **err)
 {
 	switch (ps->match) {
 	case PAT_FOUND:
-	case PAT_BOOL:
-		return 0; /* they compare with nothing; HAProxy ignores values too */
+	case PAT_BOOL: return 0; /* they compare with nothing; HAProxy ignores values too */
 	case PAT_INT:
-	case PAT_LEN:
-		return pat_add_int(ps, str_c(word), err);
-	case PAT_IP:
-		return pat_add_ip(ps, str_c(word), err);
-	default:
-		return pat_add_str(ps, str_c(word), icase, err);
+	case PAT_LEN: return pat_add_int(ps, str_c(word), err);
+	case PAT_IP: return pat_add_ip(ps, str_c(word), err);
+	default: return pat_add_str(ps, str_c(word), icase, err);
 	}
 }
 
@@ -503,7 +497,8 @@ static bool pat_match_ip(const struct patterns *ps, const struct addr *a)
 
 	if (a->family == AF_INET6) {
 		v4 = ps->v4.n ? pat_v4_inside(a->ip.v6.s6_addr) : NULL;
-		return pat_ranges_have(&ps->v6, a->ip.v6.s6_addr, 16) || (v4 && pat_ranges_have(&ps->v4, v4, 4));
+		return pat_ranges_have(&ps->v6, a->ip.v6.s6_addr, 16) ||
+		       (v4 && pat_ranges_have(&ps->v4, v4, 4));
 	}
 	if (a->family != AF_INET)
 		return false;
@@ -557,26 +552,18 @@ static bool pat_match_one(enum pat_match m, const struct pat_str *p, struct str 
 {
 	switch (m) {
 	case PAT_BIN:
-	case PAT_STR:
-		return p->s.n == s.n && pat_bytes_eq(p, s.p);
-	case PAT_BEG:
-		return p->s.n <= s.n && pat_bytes_eq(p, s.p);
-	case PAT_END:
-		return p->s.n <= s.n && pat_bytes_eq(p, s.p + s.n - p->s.n);
-	case PAT_SUB:
-		return pat_find(p, s, NULL);
-	case PAT_DIR:
-		return p->s.n && pat_find(p, s, "/?");
-	case PAT_DOM:
-		return p->s.n && pat_find(p, s, "/?.:");
-	case PAT_REG:
-		return regex_match(p->re, s, ctx);
+	case PAT_STR: return p->s.n == s.n && pat_bytes_eq(p, s.p);
+	case PAT_BEG: return p->s.n <= s.n && pat_bytes_eq(p, s.p);
+	case PAT_END: return p->s.n <= s.n && pat_bytes_eq(p, s.p + s.n - p->s.n);
+	case PAT_SUB: return pat_find(p, s, NULL);
+	case PAT_DIR: return p->s.n && pat_find(p, s, "/?");
+	case PAT_DOM: return p->s.n && pat_find(p, s, "/?.:");
+	case PAT_REG: return regex_match(p->re, s, ctx);
 	case PAT_METH:
 		if (p->meth != HTTP_METH_OTHER)
 			return p->meth == http_meth_parse(s);
 		return p->icase ? str_ieq(p->s, s) : str_eq(p->s, s);
-	default:
-		return false;
+	default: return false;
 	}
 }
 
@@ -595,17 +582,11 @@ static bool pat_match_strs(const struct patterns *ps, struct str s, struct polic
 bool patterns_match(const struct patterns *ps, const struct sample *s, struct policy_ctx *ctx)
 {
 	switch (ps->match) {
-	case PAT_FOUND:
-		return true;
-	case PAT_BOOL:
-		return s->v.b;
-	case PAT_INT:
-		return pat_match_int(ps, s->v.i);
-	case PAT_LEN:
-		return pat_match_int(ps, (int64_t)s->v.str.n);
-	case PAT_IP:
-		return pat_match_ip(ps, &s->v.addr);
-	default:
-		return pat_match_strs(ps, s->v.str, ctx);
+	case PAT_FOUND: return true;
+	case PAT_BOOL: return s->v.b;
+	case PAT_INT: return pat_match_int(ps, s->v.i);
+	case PAT_LEN: return pat_match_int(ps, (int64_t)s->v.str.n);
+	case PAT_IP: return pat_match_ip(ps, &s->v.addr);
+	default: return pat_match_strs(ps, s->v.str, ctx);
 	}
 }

@@ -20,7 +20,8 @@ void *pol_tmp(struct policy_ctx *ctx, size_t n);
 typedef bool smp_cast_fn(struct sample *s, struct policy_ctx *ctx);
 /* NULL: <from> cannot be made <to>. */
 smp_cast_fn *smp_cast_find(enum smp_type from, enum smp_type to);
-/* The number at the start of <s>, as atoll() reads it: sign, digits, whatever follows; saturates. 0 without digits. */
+/* The number at the start of <s>, as atoll() reads it: sign, digits, whatever follows; saturates. 0 without
+ * digits. */
 int64_t pol_atoi(struct str s);
 
 /* ---- heads and hellos found in payloads (fetches_payload.c) ---- */
@@ -44,13 +45,27 @@ struct regex_groups {
 	size_t start, end;          /* of the whole match */
 };
 /* From offset <from> on. False: no match, or a limit was hit. */
-bool regex_exec(const struct regex *re, struct str s, size_t from, struct policy_ctx *ctx, struct regex_groups *m);
+bool regex_exec(const struct regex *re, struct str s, size_t from, struct policy_ctx *ctx,
+		struct regex_groups *m);
 
 /* ---- patterns (pattern.c) ---- */
 
 enum pat_match {
-	PAT_FOUND, PAT_BOOL, PAT_INT, PAT_IP, PAT_BIN, PAT_LEN, PAT_STR, PAT_BEG, PAT_SUB, PAT_DIR, PAT_DOM, PAT_END,
-	PAT_REG, PAT_METH, PAT_COUNT
+	PAT_FOUND,
+	PAT_BOOL,
+	PAT_INT,
+	PAT_IP,
+	PAT_BIN,
+	PAT_LEN,
+	PAT_STR,
+	PAT_BEG,
+	PAT_SUB,
+	PAT_DIR,
+	PAT_DOM,
+	PAT_END,
+	PAT_REG,
+	PAT_METH,
+	PAT_COUNT
 };
 
 struct patterns; /* in an arena */
@@ -63,7 +78,8 @@ const char *pat_match_nearest(const char *word);
 bool pat_match_type(enum pat_match m, enum smp_type *t);
 
 struct patterns *patterns_new(struct arena *a, enum pat_match m, bool dotted);
-/* One word of the line. Integer operators (eq, ge, ...) are words too and hold for what follows. 0, or <0 with *err. */
+/* One word of the line. Integer operators (eq, ge, ...) are words too and hold for what follows. 0, or <0
+ * with *err. */
 int patterns_add(struct patterns *ps, const char *word, bool icase, char **err);
 /* Every line of <file>; blocks: configurations are built on the helper thread. */
 int patterns_load(struct patterns *ps, const char *file, bool icase, char **err);

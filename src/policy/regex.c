@@ -14,10 +14,10 @@
 #include <stdlib.h>
 
 #define REGEX_MATCH_LIMIT 100000 /* steps; a few ms at the worst */
-#define REGEX_HEAP_LIMIT 512     /* KiB, for the interpreter */
+#define REGEX_HEAP_LIMIT  512    /* KiB, for the interpreter */
 
 struct regex {
-	pcre2_code *code;           /* owns, by the arena's hook */
+	pcre2_code *code;            /* owns, by the arena's hook */
 	pcre2_match_context *limits; /* owns, by the arena's hook */
 };
 
@@ -40,10 +40,12 @@ struct regex *regex_compile(struct arena *a, const char *text, bool icase, char 
 		pol_err(err, "out of memory");
 		return NULL;
 	}
-	re->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, icase ? PCRE2_CASELESS : 0, &rc, &pos, NULL);
+	re->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, icase ? PCRE2_CASELESS : 0, &rc,
+				 &pos, NULL);
 	if (!re->code) {
 		pcre2_get_error_message(rc, msg, sizeof(msg));
-		pol_err(err, "regular expression '%s' is invalid at position %zu: %s", text, (size_t)pos, (char *)msg);
+		pol_err(err, "regular expression '%s' is invalid at position %zu: %s", text, (size_t)pos,
+			(char *)msg);
 		return NULL;
 	}
 	re->limits = pcre2_match_context_create(NULL);
@@ -67,8 +69,8 @@ static void regex_tmp_free(void *p, void *arg)
 }
 
 /* Returns PCRE2's result; *data valid until ctx->tmp is reset. */
-static int regex_run(const struct regex *re, struct str s, size_t from, struct policy_ctx *ctx, uint32_t groups,
-		     pcre2_match_data **data)
+static int regex_run(const struct regex *re, struct str s, size_t from, struct policy_ctx *ctx,
+		     uint32_t groups, pcre2_match_data **data)
 {
 	pcre2_general_context *mem;
 	PCRE2_SPTR p = (PCRE2_SPTR)(s.p ? s.p : "");
@@ -93,7 +95,8 @@ bool regex_match(const struct regex *re, struct str s, struct policy_ctx *ctx)
 	return regex_run(re, s, 0, ctx, 1, &data) >= 0;
 }
 
-bool regex_exec(const struct regex *re, struct str s, size_t from, struct policy_ctx *ctx, struct regex_groups *m)
+bool regex_exec(const struct regex *re, struct str s, size_t from, struct policy_ctx *ctx,
+		struct regex_groups *m)
 {
 	pcre2_match_data *data;
 	PCRE2_SIZE *ov;

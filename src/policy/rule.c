@@ -63,7 +63,7 @@ void rule_set_release(struct rule_set *rs)
 {
 	struct rule *r;
 
-	list_for_each(r, &rs->rules, node)
+	list_for_each (r, &rs->rules, node)
 		if (r->kw->release)
 			r->kw->release(r);
 	rule_set_init(rs);
@@ -134,15 +134,17 @@ static int rule_err_action(struct cfg_line *ln, const char *name, uint32_t set, 
 	return -1;
 }
 
-static int rule_parse_cond(struct cfg_line *ln, int pos, struct rule *r, const char *what, struct acl_set *acls)
+static int rule_parse_cond(struct cfg_line *ln, int pos, struct rule *r, const char *what,
+			   struct acl_set *acls)
 {
 	char where[128], *text = NULL;
 
 	if (pos >= ln->argc)
 		return 0;
 	if (strcmp(ln->args[pos], "if") != 0 && strcmp(ln->args[pos], "unless") != 0)
-		return cfg_err(ln, "'%s %s' expects either 'if' or 'unless' followed by a condition but found '%s'", what,
-			       r->kw->name, ln->args[pos]);
+		return cfg_err(
+		    ln, "'%s %s' expects either 'if' or 'unless' followed by a condition but found '%s'",
+		    what, r->kw->name, ln->args[pos]);
 	r->cond = cond_parse(acls, &ln->ep->arena, ln->argc - pos, ln->args + pos, &text);
 	if (!r->cond) {
 		cfg_err(ln, "error detected while parsing a '%s %s' condition : %s", what, r->kw->name,
@@ -161,18 +163,21 @@ static void rule_warn_unreachable(struct cfg_line *ln, const struct rule_set *rs
 {
 	struct rule *r;
 
-	list_for_each(r, &rs->rules, node) {
+	list_for_each (r, &rs->rules, node) {
 		if (!r->kw->is_final || r->cond)
 			continue;
 		/* said once: the rules before the last one have been told already */
 		if (&r->node == rs->rules.prev)
-			cfg_warn(ln, "previous '%s %s' (line %d) is final and has no condition attached, further "
-				     "entries are never reached", what, r->kw->name, r->line);
+			cfg_warn(ln,
+				 "previous '%s %s' (line %d) is final and has no condition attached, further "
+				 "entries are never reached",
+				 what, r->kw->name, r->line);
 		return;
 	}
 }
 
-int rule_parse(struct cfg_line *ln, int pos, uint32_t set, const char *what, struct rule_set *rs, struct acl_set *acls)
+int rule_parse(struct cfg_line *ln, int pos, uint32_t set, const char *what, struct rule_set *rs,
+	       struct acl_set *acls)
 {
 	const char *name = pos < ln->argc ? ln->args[pos] : "";
 	const struct action_kw *kw = action_find(name, set);
@@ -205,7 +210,7 @@ void rule_set_resolve(struct epoch *ep, struct rule_set *rs, struct diag *d)
 {
 	struct rule *r;
 
-	list_for_each(r, &rs->rules, node)
+	list_for_each (r, &rs->rules, node)
 		if (r->kw->resolve)
 			r->kw->resolve(ep, r, d);
 }
@@ -217,12 +222,9 @@ static enum act_ret rule_run(const struct rule *r, struct policy_ctx *ctx, const
 	enum act_ret ret;
 
 	switch (cond_eval(r->cond, ctx)) {
-	case COND_FALSE:
-		return ACT_RET_CONT;
-	case COND_WAIT:
-		return ACT_RET_WAIT;
-	case COND_TRUE:
-		break;
+	case COND_FALSE: return ACT_RET_CONT;
+	case COND_WAIT: return ACT_RET_WAIT;
+	case COND_TRUE: break;
 	}
 	ret = r->kw->exec ? r->kw->exec(r, ctx) : r->kw->is_final ? ACT_RET_STOP : ACT_RET_CONT;
 	if (ret != ACT_RET_CONT && ret != ACT_RET_WAIT && last)

@@ -27,7 +27,7 @@
 #include "cfg/diag.h"
 #include "policy/policy_priv.h"
 
-#define SMP_MAX_ARGS 8
+#define SMP_MAX_ARGS  8
 #define SMP_MAX_STEPS 32
 
 struct smp_step {
@@ -152,16 +152,11 @@ static int smp_unescape(char c)
 	case '\\':
 	case '\'':
 	case '"':
-	case ' ':
-		return c;
-	case 'n':
-		return '\n';
-	case 'r':
-		return '\r';
-	case 't':
-		return '\t';
-	default:
-		return -1;
+	case ' ': return c;
+	case 'n': return '\n';
+	case 'r': return '\r';
+	case 't': return '\t';
+	default: return -1;
 	}
 }
 
@@ -228,7 +223,8 @@ static int smp_args_list(const char **p, const char *spec, struct smp_arg *args,
 		if (n < 0)
 			return n;
 		if (nb >= max)
-			return pol_err(err, "end of arguments expected at position %d, but got '%s'", nb + 1, text);
+			return pol_err(err, "end of arguments expected at position %d, but got '%s'", nb + 1,
+				       text);
 		if (smp_arg_set(&args[nb], spec[nb], text, n, err) < 0)
 			return pol_err(err, "argument %d: %s", nb + 1, *err);
 		text += n + 1;
@@ -282,9 +278,9 @@ static const char *smp_needs_text(unsigned needs)
 		unsigned bit;
 		const char *text;
 	} names[] = {
-		{ SMP_AT_HREQ, "the HTTP request's head" },   { SMP_AT_HRES, "the HTTP response's head" },
-		{ SMP_AT_HREQP, "an HTTP request" },          { SMP_AT_REQ, "the request's bytes" },
-		{ SMP_AT_RES, "the response's bytes" },       { SMP_AT_L4, "the connection's addresses" },
+		{ SMP_AT_HREQ, "the HTTP request's head" }, { SMP_AT_HRES, "the HTTP response's head" },
+		{ SMP_AT_HREQP, "an HTTP request" },        { SMP_AT_REQ, "the request's bytes" },
+		{ SMP_AT_RES, "the response's bytes" },     { SMP_AT_L4, "the connection's addresses" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -309,15 +305,17 @@ static int smp_parse_fetch(struct sample_expr *e, const char **p, unsigned at, s
 	}
 	e->out = e->kw->out;
 	if (e->kw->needs && !(e->kw->needs & at))
-		return pol_err(err, "fetch method '%s' cannot be used here: it needs %s, which this place does not have",
-			       e->kw->name, smp_needs_text(e->kw->needs));
+		return pol_err(
+		    err, "fetch method '%s' cannot be used here: it needs %s, which this place does not have",
+		    e->kw->name, smp_needs_text(e->kw->needs));
 	e->nb_args = smp_args_parse(p, e->kw->args ? e->kw->args : "", e->kw->check, &e->args, a, err);
 	if (e->nb_args < 0)
 		return pol_err(err, "invalid arguments of fetch method '%s': %s", e->kw->name, *err);
 	return 0;
 }
 
-static int smp_parse_step(struct smp_step *st, enum smp_type *type, const char **p, struct arena *a, char **err)
+static int smp_parse_step(struct smp_step *st, enum smp_type *type, const char **p, struct arena *a,
+			  char **err)
 {
 	struct str name = smp_word(p);
 	const struct smp_conv_kw *all = smp_convs;
@@ -333,8 +331,8 @@ static int smp_parse_step(struct smp_step *st, enum smp_type *type, const char *
 	}
 	st->cast = smp_cast_find(*type, st->kw->in);
 	if (!st->cast)
-		return pol_err(err, "converter '%s' cannot be applied: it takes type '%s', not '%s'", st->kw->name,
-			       smp_type_name[st->kw->in], smp_type_name[*type]);
+		return pol_err(err, "converter '%s' cannot be applied: it takes type '%s', not '%s'",
+			       st->kw->name, smp_type_name[st->kw->in], smp_type_name[*type]);
 	st->nb_args = smp_args_parse(p, st->kw->args ? st->kw->args : "", st->kw->check, &st->args, a, err);
 	if (st->nb_args < 0)
 		return pol_err(err, "invalid arguments of converter '%s': %s", st->kw->name, *err);
@@ -404,7 +402,8 @@ static bool smp_step_run(const struct smp_step *st, struct policy_ctx *ctx, stru
 	return true;
 }
 
-enum smp_ret sample_eval(const struct sample_expr *e, struct policy_ctx *ctx, struct smp_iter *it, struct sample *out)
+enum smp_ret sample_eval(const struct sample_expr *e, struct policy_ctx *ctx, struct smp_iter *it,
+			 struct sample *out)
 {
 	enum smp_ret ret;
 
