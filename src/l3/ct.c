@@ -244,7 +244,7 @@ static int ct_ask(struct ct *ct, struct nlmsghdr *nlh, struct ct_answer *an)
 		if (n < 0)
 			return errno == EAGAIN ? -EPROTO : -errno;
 		rc = mnl_cb_run(buf, (size_t)n, ct->seq, ct->port, ct_answer_entry, an);
-		if (rc < 0 && errno == ESRCH) { /* the rest of an earlier, failed request: skip it */
+		if (rc < 0 && errno == EPROTO) { /* another sequence: the rest of an earlier, failed request: skip it */
 			rc = MNL_CB_OK;
 			continue;
 		}
