@@ -175,17 +175,24 @@ left_processes() {
 	echo "$pids"
 }
 
+# A daemon names its cgroup after its pid: those of daemons that are no more
+dead_cgroups() {
+	find /sys/fs/cgroup -type d -name 'standin-[0-9]*' 2>/dev/null | while read -r dir; do
+		[ -d "/proc/${dir##*standin-}" ] || echo "$dir"
+	done
+}
+
 cleanup_check() {
 	log=$LOG/cleanup.log
 	{
 		ip netns list 2>/dev/null | awk -v id="$STANDIN_TEST_ID" 'index($1, id) == 1 { print "namespace " $1 }'
-		find /sys/fs/cgroup -type d -name "*$STANDIN_TEST_ID*" 2>/dev/null | sed 's/^/cgroup /'
+		dead_cgroups | grep -vxFf "$RUN_TMP/cgroups" | sed 's/^/cgroup /'
 		host_state | diff "$RUN_TMP/host" - | sed -n 's/^[<>]/host &/p'
 		for pid in $(left_processes); do
 			echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
 			kill -9 "$pid" 2>/dev/null
 		done
-		ls -A "$RUN_TMP" | sed '/^host$/d; s/^/file /'
+		ls -A "$RUN_TMP" | sed '/^host$/d; /^cgroups$/d; s/^/file /'
 	} >"$log"
 	echo "1 0 0" >"$log.count"
 	[ -s "$log" ] || return 0
@@ -233,6 +240,7 @@ trap 'rm -rf "$RUN_TMP"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 host_state >"$RUN_TMP/host"
+{ echo; dead_cgroups; } >"$RUN_TMP/cgroups"
 
 suites="unit fuzz platform vtc cli app netns"
 files=

@@ -38,11 +38,12 @@ has "events tell of it" "$(ctl show events search)" '[Ff]ailover'
 
 starts=$(ctl show sizing json | jq -r '.[0].starts')
 pids=$(ctl show app json | jq -r '.[0].instances[].pid')
+daemon=$standin_pid
 standin_down
 for pid in $pids; do
 	is "instance $pid ended with the daemon" "$(ended "$pid" && echo gone)" gone
 done
-is "no cgroup is left" "$(find /sys/fs/cgroup -type d -path '*search*' 2>/dev/null)" ""
+is "no cgroup is left" "$(find /sys/fs/cgroup -type d -name "standin-$daemon" 2>/dev/null)" ""
 
 app_up
 more "the next daemon remembers the starts" "$(ctl show sizing json | jq -r '.[0].starts')" "$starts"
