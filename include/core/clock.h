@@ -3,7 +3,8 @@
  * clock.h - time: monotonic, in whole milliseconds or microseconds
  *
  * clock_ms(w) is the loop's cached time (no system call). clock_us() asks the
- * kernel (vDSO) and is for measuring. Tests link a fake clock instead.
+ * kernel (vDSO) and is for measuring. A test that defines clock_us() and clock_wall_ms()
+ * itself has a fake clock: ours are weak.
  */
 #ifndef STANDIN_CORE_CLOCK_H
 #define STANDIN_CORE_CLOCK_H

@@ -105,3 +105,22 @@ Test(arena, strings_are_terminated)
 	cr_assert_null(arena_alloc(&a, SIZE_MAX), "an absurd size is refused, not wrapped");
 	arena_reset(&a);
 }
+
+static char order[8];
+
+static void note(void *arg)
+{
+	strcat(order, arg);
+}
+
+Test(arena, hooks_run_newest_first_and_once)
+{
+	struct arena a;
+
+	arena_init(&a);
+	cr_assert(arena_on_reset(&a, note, "1"));
+	cr_assert(arena_on_reset(&a, note, "2"));
+	arena_reset(&a);
+	arena_reset(&a);
+	cr_assert_str_eq(order, "21");
+}
