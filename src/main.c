@@ -29,6 +29,7 @@
 #include "core/log.h"
 #include "core/worker.h"
 #include "keeper/keeper.h"
+#include "l3/steering.h"
 #include "ops/ops.h"
 
 #define MAIN_MAX_FILES 256
@@ -37,7 +38,7 @@
 struct options {
 	char *files[MAIN_MAX_FILES];
 	int nb_files;
-	bool check, daemon, foreground, master_worker, notify, quiet, verbose, debug;
+	bool check, daemon, foreground, master_worker, notify, quiet, verbose, debug, print_steering;
 	bool fail_on_warnings;
 	const char *pidfile, *chdir, *master_cli, *condition, *old_socket, *local_peer;
 	unsigned maxconn, mem_mb;
@@ -107,6 +108,7 @@ SET_FLAG(foreground, foreground)
 SET_FLAG(quiet, quiet)
 SET_FLAG(verbose, verbose)
 SET_FLAG(master, master_worker)
+SET_FLAG(steering, print_steering)
 SET_FLAG(warnings, fail_on_warnings)
 SET_TEXT(pidfile, pidfile)
 SET_TEXT(chdir, chdir)
@@ -158,6 +160,8 @@ static const struct main_arg main_args[] = {
 	{ "-n", "maxconn", "sets the maximum total # of connections", set_maxconn },
 	{ "-m", "megs", "limits the usable amount of memory (in MB)", set_mem },
 	{ "-L", "name", "sets the local peer name", set_peer },
+	{ "--print-steering", NULL, "prints the firewall rules, routes and sysctls that gateways need, and exits",
+	  set_steering },
 	{ "-q", NULL, "quiet mode : don't display messages", set_quiet },
 	{ "-V", NULL, "enters verbose mode (disables quiet mode)", set_verbose },
 	{ "-dW", NULL, "fails if any warning is emitted", set_warnings },
@@ -406,6 +410,21 @@ static struct epoch *main_read_config(const struct options *o)
 	return ep;
 }
 
+static int main_print_steering(const struct epoch *ep)
+{
+	struct buf out = { 0 };
+	char *err = NULL;
+	int rc = steering_print(ep, &out, &err);
+
+	if (rc < 0)
+		msg_alert("%s", err ? err : strerror(-rc));
+	else
+		fwrite(buf_head(&out), 1, out.data, stdout);
+	free(err);
+	buf_free(&out);
+	return rc < 0;
+}
+
 static int main_apply(struct worker *w, struct epoch *ep)
 {
 	struct diag d;
@@ -486,11 +505,12 @@ int main(int argc, char **argv)
 		return 1;
 	if (o.maxconn)
 		ep->global.maxconn = o.maxconn;
-	if (o.check) {
-		if (!o.quiet || o.verbose)
+	if (o.check || o.print_steering) {
+		status = o.print_steering ? main_print_steering(ep) : 0;
+		if (o.check && (!o.quiet || o.verbose))
 			printf("Configuration file is valid\n");
 		epoch_put(ep);
-		return 0;
+		return status;
 	}
 	main_raise_nofile();
 	if ((o.daemon || ep->global.daemon) && !o.foreground) {
