@@ -96,9 +96,11 @@ static int kw_driver(struct cfg_line *ln, const struct cfg_kw *kw)
 		return cfg_err(ln, "'driver' expects one name.");
 	if (!strcmp(ln->args[1], "oci"))
 		return cfg_err(ln, "driver 'oci' " LATER "; 'process' is.");
-	a->driver = app_driver_find(ln->args[1]);
-	if (a->driver)
+	d = app_driver_find(ln->args[1]);
+	if (d) {
+		a->driver = d;
 		return 0;
+	}
 	for (d = app_driver_first(); d && n < ARRAY_SIZE(names); d = d->next)
 		names[n++] = d->name;
 	near = diag_nearest_of(ln->args[1], names, n);
