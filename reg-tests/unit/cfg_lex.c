@@ -106,6 +106,7 @@ Test(lex, a_list_becomes_words)
 	cr_assert_str_eq(words("x \"${LIST[*]}\" y"), "x|a|b|c|y");
 	cr_assert_str_eq(words("\"x${PADDED[*]}y\""), "x|a|b|y");
 	cr_assert_str_eq(words("x \"${EMPTY[*]}\" y"), "x|y");
+	cr_assert_str_eq(words("\"${NOPE}\" \"${EMPTY[*]}\" y"), "|y");
 	cr_assert_str_eq(words("\"${LIST}\""), "a b  c");
 	cr_assert_str_eq(words("\"${NOPE[*]-d e}\""), "d e");
 }

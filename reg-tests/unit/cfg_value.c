@@ -90,6 +90,9 @@ Test(value, addresses_of_every_kind)
 	cr_assert_str_eq(addr("[::1]:80"), "[::1]:80");
 	cr_assert_str_eq(addr("[::1]"), "[::1]:0 noport");
 	cr_assert_str_eq(addr("::1:80"), "[::1]:80");
+	cr_assert_str_eq(addr("fe80::1"), "[fe80::1]:0 noport");
+	cr_assert_str_eq(addr("::1"), "[::1]:0 noport");
+	cr_assert_str_eq(addr("2001:db8::5:80"), "[2001:db8::5]:80");
 	cr_assert_str_eq(addr(":::80"), "[::]:80");
 	cr_assert_str_eq(addr("ipv6@:80"), "[::]:80 any");
 	cr_assert_str_eq(addr("ipv4@1.2.3.4:1"), "1.2.3.4:1");

@@ -70,6 +70,12 @@ Test(log_parse, takes_every_kind_of_address)
 	cr_assert_eq(target()->facility, 3);
 	cr_assert_eq(target()->max_level, LOG_NOTICE);
 	cr_assert_eq(target()->min_level, LOG_ERR);
+	cr_assert_null(parse("::1 local0"));
+	cr_assert_eq(target()->addr.port, 514);
+	cr_assert_null(parse("::1:99 local0"));
+	cr_assert_eq(target()->addr.port, 99);
+	cr_assert_null(parse("localhost:99 local0"));
+	cr_assert_eq(target()->addr.port, 99);
 	cr_assert_null(parse("/dev/log kern"));
 	cr_assert_str_eq(target()->path, "/dev/log");
 	cr_assert_null(parse("stdout format raw local7"));

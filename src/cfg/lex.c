@@ -197,21 +197,27 @@ static enum lex_error lex_variable(struct lex *lx, struct lex_pos *c)
 	return v.split ? lex_put_words(lx, c, v.value) : lex_put(lx, c, v.value, strlen(v.value));
 }
 
-/* c->p is on a quote that opens or closes. <brings_word>: "${X[*]}" alone makes no empty word. */
+/* Does "${NAME[*]... begin at <p>? Alone in its quotes it makes as many words as it has, perhaps none. */
+static bool lex_is_list(const char *p)
+{
+	if (strncmp(p, "\"${", 3))
+		return false;
+	for (p += 3; isalnum((unsigned char)*p) || *p == '_'; p++)
+		;
+	return strncmp(p, "[*]", 3) == 0;
+}
+
+/* c->p is on a quote that opens or closes. */
 static enum lex_error lex_quote(struct lex *lx, struct lex_pos *c, enum lex_mode to)
 {
-	bool only_split = to == LEX_WEAK && strncmp(c->p, "\"${", 3) == 0 && strstr(c->p, "[*]");
+	enum lex_error e = LEX_OK;
 
 	c->quote = c->p - c->line;
 	c->mode = c->mode == LEX_PLAIN ? to : LEX_PLAIN;
-	if (c->mode != LEX_PLAIN && !only_split) {
-		enum lex_error e = lex_begin(lx, c);
-
-		if (e)
-			return e;
-	}
+	if (c->mode != LEX_PLAIN && !lex_is_list(c->p))
+		e = lex_begin(lx, c);
 	c->p++;
-	return LEX_OK;
+	return e;
 }
 
 /* One character or construct. */

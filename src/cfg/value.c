@@ -153,6 +153,16 @@ static int cfg_addr_host(struct cfg_addr *out, int family, const char *whole, st
 	return 0;
 }
 
+/* "fe80::1": what precedes the last colon is no address, the whole is. "::1:80" is ::1 and a port, as in
+ * HAProxy. */
+static bool cfg_addr_is_bare_v6(const char *s, const char *colon)
+{
+	struct addr a;
+
+	return memchr(s, ':', colon - s) && addr_parse_ip(&a, str_n(s, colon - s)) &&
+	       !addr_parse_ip(&a, str_c(s));
+}
+
 static int cfg_addr_inet(struct cfg_addr *out, int family, const char *whole, const char *s, char **err)
 {
 	const char *colon = strrchr(s, ':'), *bracket = strrchr(s, ']');
@@ -162,6 +172,8 @@ static int cfg_addr_inet(struct cfg_addr *out, int family, const char *whole, co
 
 	if (colon && bracket && colon < bracket)
 		colon = NULL; /* "[::1]" */
+	if (colon && cfg_addr_is_bare_v6(s, colon))
+		colon = NULL;
 	if (colon) {
 		host.n = colon - s;
 		if (colon[1])

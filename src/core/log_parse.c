@@ -4,11 +4,12 @@
  *
  *   <address> [len <length>] [format <format>] <facility> [<max level> [<min level>]]
  *
- * <address>: an IPv4 or IPv6 address with an optional port (514), the absolute
+ * <address>: an IPv4 or IPv6 address or a name with an optional port (514), the absolute
  * path of a unix datagram socket, `stdout`, `stderr` or `fd@<n>`. Messages name
  * what was wrong in HAProxy's words; the caller puts file and line before them.
  */
 #include <errno.h>
+#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,26 +79,52 @@ PRINTF_LIKE(2, 3) static int log_err(char **err, const char *fmt, ...)
 	return -EINVAL;
 }
 
+/* A host name, by the resolver: whoever parses a configuration may block. */
+static int log_resolve(struct addr *a, struct str host)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM }, *ai = NULL;
+	char name[256];
+	int rc;
+
+	if (!host.n || host.n >= sizeof(name) || memchr(host.p, ':', host.n))
+		return -EINVAL;
+	memcpy(name, host.p, host.n);
+	name[host.n] = '\0';
+	rc = getaddrinfo(name, NULL, &hints, &ai);
+	if (!rc)
+		rc = addr_from_sa(a, ai->ai_addr);
+	if (ai)
+		freeaddrinfo(ai);
+	return rc ? -EINVAL : 0;
+}
+
+/* "::1": what precedes the last colon is no address, the whole is. */
+static bool log_is_bare_v6(struct log_target *t, const char *word, const char *colon)
+{
+	return memchr(word, ':', colon - word) && addr_parse_ip(&t->addr, str_n(word, colon - word)) &&
+	       !addr_parse_ip(&t->addr, str_c(word));
+}
+
 /* "192.0.2.1", "192.0.2.1:514", "::1", "::1:514" (the last colon, as everywhere), "[::1]:514" */
 static int log_parse_inet(struct log_target *t, const char *word, char **err)
 {
-	struct str s = str_c(word);
 	const char *colon = strrchr(word, ':');
+	struct str ip = str_c(word);
 	uint64_t port = LOG_PORT;
-	struct str ip = s;
 
-	if (colon && (word[0] == '[' ? colon[-1] == ']' : true)) {
+	if (colon && (word[0] == '[' ? colon[-1] == ']' : !log_is_bare_v6(t, word, colon))) {
 		ip.n = colon - word;
 		if (colon[1] && (str_to_uint(str_c(colon + 1), &port) || !port || port > 65535))
 			return log_err(err, "invalid port '%s'", colon + 1);
 	}
 	if (ip.n >= 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']')
 		ip = str_n(ip.p + 1, ip.n - 2);
-	if (addr_parse_ip(&t->addr, ip))
-		return log_err(err,
-			       "invalid address '%s': an IP address with an optional port, an absolute path, "
-			       "'stdout', 'stderr' or 'fd@<n>' is expected",
-			       word);
+	if (addr_parse_ip(&t->addr, ip) && log_resolve(&t->addr, ip))
+		return log_err(
+		    err,
+		    "invalid address '%s': an address or name with an optional port, an absolute path, "
+		    "'stdout', 'stderr' or 'fd@<n>' is expected",
+		    word);
 	t->kind = LOG_TO_UDP;
 	t->addr.port = port;
 	return 0;
