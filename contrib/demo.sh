@@ -86,7 +86,6 @@ hosts_and_daemon() {
 		said=$(on client "$tools/httpka" $addr 80 /plain)
 		expect "the client reaches $addr through it" "$(word status "$said")" 200
 	done
-	wait_for 5 no_flows
 }
 
 forwarded() {
@@ -98,8 +97,7 @@ forwarded() {
 			"then the kernel carried the rest (show flow: $(flow_by true .state))"
 		expect "sha256 equal" "$(word sha256 "$said")" "$big_sum"
 		expect "the daemon saw less than 20 packets of it" "$(flow_by true '.packets < 20')" true
-		talk_end >/dev/null
-		wait_for 5 no_flows
+		talk_end
 	done
 }
 
@@ -115,10 +113,10 @@ promoted_and_demoted() {
 			"sequence deltas $(flow_by true .delta_c2s)/$(flow_by true .delta_s2c)"
 		expect "body equal" "$(word sha256 "$said")" "$(sha_of <"$T/www$path")"
 	done
-	expect "the connection never broke" "$(word result "$(talk_end)")" ok
+	talk_end
+	expect "the connection never broke" "$(word result "$talk_said")" ok
 	expect "the server saw one connection" "$(nginx_log | cut -d' ' -f1 | sort -u | grep -c .)" 1
 	expect "both /inspect had the header, and only they" "$(nginx_log | grep -c '/inspect.*x="inspected"') $(nginx_log | grep -c 'x="inspected"')" "2 2"
-	wait_for 5 no_flows
 }
 in_mid_transfer() {
 	point "4. In mid-transfer: 200 MB, promoted and demoted by the stats socket while they run"
@@ -140,7 +138,6 @@ in_mid_transfer() {
 			say "the $host's wire: $wire"
 			expect "one handshake, no reset" "$(word syn "$wire") $(word synack "$wire") $(word rst "$wire")" "1 1 0"
 		done
-		wait_for 5 no_flows
 	done
 }
 
@@ -166,7 +163,6 @@ by_name() {
 	expect "b.example is decrypted at the gateway, with a certificate of ours" "$issued_to" gw-
 	expect "and gets the header, a.example does not" \
 		"$(nginx_log | sed -n 's/.* x="\([^"]*\)".*/\1/p' | tr '\n' ' ')" "- site-b - site-b "
-	wait_for 5 no_flows
 }
 
 # limits PID
@@ -227,7 +223,8 @@ reload_rules() {
 	reload
 	say "a bad file: $(grep 'no.*such' "$T/standin.log" | tail -n 1)"
 	expect "it changed nothing" "$(word status "$(talk /inspect)") $(nginx_log | tail -n 1 | sed 's/.* x="\([^"]*\)".*/\1/')" "200 renewed"
-	expect "the keep-alive connection never broke" "$(word result "$(talk_end)")" ok
+	talk_end
+	expect "the keep-alive connection never broke" "$(word result "$talk_said")" ok
 	wait "$get"
 	expect "the download went on, sha256 equal" "$(word sha256 "$(cat "$T/get.log")")" "$big_sum"
 }

@@ -26,7 +26,6 @@ for addr in $S4 $S6; do
 	less "$addr: longest stall, ms" "$(word gap_ms "$(cat "$T/get.log")")" $stall
 	wire_clean client
 	wire_clean server
-	wait_for 10 no_flows
 done
 
 # both directions at once: as fast as it goes, and at rates that show the smallest stall
@@ -42,7 +41,6 @@ for addr in $S4 $S6; do
 		more "$addr: ramp $load: cycles" "$cycles" 1
 		less "$addr: ramp $load: longest stall there, ms" "$(word c2s_gap_ms "$said")" $stall
 		less "$addr: ramp $load: longest stall back, ms" "$(word s2c_gap_ms "$said")" $stall
-		wait_for 10 no_flows
 	done
 done
 echo "insert: $(gateway .insert_us) remove: $(gateway .remove_us) failures: $(gateway .promote_failures)"

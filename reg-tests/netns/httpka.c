@@ -68,7 +68,10 @@ static bool send_ramp(int fd, uint64_t len)
 static bool request_send(int fd, const struct request *rq)
 {
 	char head[8192];
-	int len = snprintf(head, sizeof(head), "%s %s HTTP/1.1\r\nHost: %s\r\n", rq->method, rq->path, host);
+	int len = snprintf(head, sizeof(head),
+			   strchr(host, ':') ? "%s %s HTTP/1.1\r\nHost: [%s]\r\n"
+					     : "%s %s HTTP/1.1\r\nHost: %s\r\n",
+			   rq->method, rq->path, host);
 
 	for (int i = 0; i < nextra; i++)
 		len += snprintf(head + len, sizeof(head) - len, "%s\r\n", extra[i]);

@@ -340,10 +340,11 @@ talk() {
 talk_answered() {
 	grep -Eq "^(n=$talk_n |responses)" "$T/talk.out"
 }
+# closes it; what httpka says of it all, in $talk_said. Not from within $( ): the descriptor is this shell's
 talk_end() {
 	exec 9>&-
 	wait "$talk_pid"
-	tail -n 1 "$T/talk.out"
+	talk_said=$(tail -n 1 "$T/talk.out")
 }
 
 #
