@@ -47,6 +47,9 @@ char *addr_print_ip(const struct addr *a, char dst[ADDR_STRLEN]);
 
 /* Numeric address without port; 0 or -EINVAL. */
 int addr_parse_ip(struct addr *a, struct str s);
+/* First address of a host name (port 0), of <family> or AF_UNSPEC for any; 0 or -EINVAL. Asks the resolver and blocks:
+ * for those who read a configuration, never in the loop. */
+int addr_resolve(struct addr *a, struct str host, int family);
 /* "10.0.0.0/8", "2001:db8::/32" or a single address; 0 or -EINVAL. */
 int netmask_parse(struct netmask *m, struct str s);
 bool netmask_match(const struct netmask *m, const struct addr *a);

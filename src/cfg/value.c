@@ -7,7 +7,6 @@
  * rounded up, so that a timeout that was asked for is never none.
  */
 #include <errno.h>
-#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,18 +117,6 @@ static int cfg_addr_port(struct cfg_addr *out, const char *whole, const char *te
 	return 0;
 }
 
-static int cfg_addr_resolve(struct cfg_addr *out, int family, const char *host)
-{
-	struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_STREAM }, *ai = NULL;
-	int rc = getaddrinfo(host, NULL, &hints, &ai);
-
-	if (!rc)
-		rc = addr_from_sa(&out->addr, ai->ai_addr);
-	if (ai)
-		freeaddrinfo(ai);
-	return rc ? -EINVAL : 0;
-}
-
 static int cfg_addr_host(struct cfg_addr *out, int family, const char *whole, struct str host, char **err)
 {
 	char name[256];
@@ -145,7 +132,7 @@ static int cfg_addr_host(struct cfg_addr *out, int family, const char *whole, st
 		return cfg_addr_err(err, "host name too long in '%s'", whole);
 	memcpy(name, host.p, host.n);
 	name[host.n] = '\0';
-	if (addr_parse_ip(&out->addr, host) && cfg_addr_resolve(out, family, name))
+	if (addr_parse_ip(&out->addr, host) && addr_resolve(&out->addr, host, family))
 		return cfg_addr_err(err, "invalid address: '%s' in '%s'", name, whole);
 	if (family != AF_UNSPEC && out->addr.family != family)
 		return cfg_addr_err(err, "'%s' is not an %s address", name,

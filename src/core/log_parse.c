@@ -9,7 +9,6 @@
  * what was wrong in HAProxy's words; the caller puts file and line before them.
  */
 #include <errno.h>
-#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,25 +78,6 @@ PRINTF_LIKE(2, 3) static int log_err(char **err, const char *fmt, ...)
 	return -EINVAL;
 }
 
-/* A host name, by the resolver: whoever parses a configuration may block. */
-static int log_resolve(struct addr *a, struct str host)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM }, *ai = NULL;
-	char name[256];
-	int rc;
-
-	if (!host.n || host.n >= sizeof(name) || memchr(host.p, ':', host.n))
-		return -EINVAL;
-	memcpy(name, host.p, host.n);
-	name[host.n] = '\0';
-	rc = getaddrinfo(name, NULL, &hints, &ai);
-	if (!rc)
-		rc = addr_from_sa(a, ai->ai_addr);
-	if (ai)
-		freeaddrinfo(ai);
-	return rc ? -EINVAL : 0;
-}
-
 /* "::1": what precedes the last colon is no address, the whole is. */
 static bool log_is_bare_v6(struct log_target *t, const char *word, const char *colon)
 {
@@ -119,7 +99,7 @@ static int log_parse_inet(struct log_target *t, const char *word, char **err)
 	}
 	if (ip.n >= 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']')
 		ip = str_n(ip.p + 1, ip.n - 2);
-	if (addr_parse_ip(&t->addr, ip) && log_resolve(&t->addr, ip))
+	if (addr_parse_ip(&t->addr, ip) && addr_resolve(&t->addr, ip, AF_UNSPEC))
 		return log_err(
 		    err,
 		    "invalid address '%s': an address or name with an optional port, an absolute path, "

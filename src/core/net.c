@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <stdio.h>
 
 bool addr_eq(const struct addr *a, const struct addr *b)
@@ -111,6 +112,26 @@ int addr_parse_ip(struct addr *a, struct str s)
 	else
 		memset(a, 0, sizeof(*a));
 	return a->family ? 0 : -EINVAL;
+}
+
+int addr_resolve(struct addr *a, struct str host, int family)
+{
+	struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_STREAM }, *ai = NULL;
+	char name[256];
+	int rc;
+
+	memset(a, 0, sizeof(*a));
+	/* what has a colon was meant to be an address: not worth asking */
+	if (!host.n || host.n >= sizeof(name) || memchr(host.p, ':', host.n) || memchr(host.p, '\0', host.n))
+		return -EINVAL;
+	memcpy(name, host.p, host.n);
+	name[host.n] = '\0';
+	rc = getaddrinfo(name, NULL, &hints, &ai);
+	if (!rc)
+		rc = addr_from_sa(a, ai->ai_addr);
+	if (ai)
+		freeaddrinfo(ai);
+	return rc ? -EINVAL : 0;
 }
 
 int netmask_parse(struct netmask *m, struct str s)
