@@ -118,6 +118,7 @@ one() {
 	[ "$suite" != vtc ] || id=$(basename "$(dirname "$file")")-$name.vtc
 	log=$LOG/$id.log
 	TMPDIR=$(mktemp -d "$RUN_TMP/XXXXXX")
+	chmod 755 "$TMPDIR" # instances of other users look into it
 	export TMPDIR
 	if [ -n "${SAN-}" ]; then
 		export ASAN_OPTIONS="log_path=$log.san:detect_leaks=1:abort_on_error=0:exitcode=99:disable_coredump=0"
