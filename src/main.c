@@ -38,7 +38,7 @@
 struct options {
 	char *files[MAIN_MAX_FILES];
 	int nb_files;
-	bool check, daemon, foreground, master_worker, notify, quiet, verbose, debug, print_steering;
+	bool check, daemon, foreground, master_worker, notify, quiet, verbose, debug, diag, print_steering;
 	bool fail_on_warnings;
 	const char *pidfile, *chdir, *master_cli, *condition, *old_socket, *local_peer;
 	unsigned maxconn, mem_mb;
@@ -109,6 +109,7 @@ SET_FLAG(quiet, quiet)
 SET_FLAG(verbose, verbose)
 SET_FLAG(master, master_worker)
 SET_FLAG(steering, print_steering)
+SET_FLAG(diag, diag)
 SET_FLAG(warnings, fail_on_warnings)
 SET_TEXT(pidfile, pidfile)
 SET_TEXT(chdir, chdir)
@@ -164,6 +165,7 @@ static const struct main_arg main_args[] = {
 	  set_steering },
 	{ "-q", NULL, "quiet mode : don't display messages", set_quiet },
 	{ "-V", NULL, "enters verbose mode (disables quiet mode)", set_verbose },
+	{ "-dD", NULL, "diagnostic mode : warn about suspicious configuration statements", set_diag },
 	{ "-dW", NULL, "fails if any warning is emitted", set_warnings },
 	{ "-dr", NULL, "accepted and without effect", set_nothing },
 };
@@ -464,6 +466,7 @@ static int main_serve(const struct options *o, struct epoch *ep, struct keeper *
 	if (ready_fd >= 0)
 		main_daemon_ready(ready_fd);
 	main_notify(o, "READY=1\n");
+	msg_set_started(true);
 	status = worker_run(&w);
 	main_notify(o, "STOPPING=1\n");
 	if (pidfile)
@@ -492,6 +495,8 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	msg_set_quiet(o.quiet && !o.verbose);
+	msg_set_verbose(o.verbose);
+	msg_set_diag(o.diag);
 	if (o.condition)
 		return main_condition(o.condition);
 	if (!o.nb_files)
@@ -512,6 +517,8 @@ int main(int argc, char **argv)
 		epoch_put(ep);
 		return status;
 	}
+	if (ep->global.quiet && !o.verbose)
+		msg_set_quiet(true);
 	main_raise_nofile();
 	if ((o.daemon || ep->global.daemon) && !o.foreground) {
 		ready_fd = main_daemonize();
