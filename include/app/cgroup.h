@@ -49,7 +49,7 @@ struct cgroup {
 	const struct cgroup_host *host; /* borrows; NULL: not made */
 	char *dir[CG_MAX_HIERS];        /* owns */
 	char *procs[CG_MAX_HIERS + 1];  /* owns: the cgroup.procs to join; ends with NULL */
-	struct app_spec limits;         /* as last set */
+	struct app_spec limits;         /* what holds; 0 also where the host has no such limit */
 };
 
 /* Makes <tree>/<name> in every hierarchy. 0, or -errno and nothing is left. -EEXIST: the name is in use. */

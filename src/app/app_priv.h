@@ -228,6 +228,7 @@ void health_init(struct instance *in);
 void measure_begin(struct instance *in);
 void measure_end(struct instance *in, enum start_result res); /* records it */
 void measure_cancel(struct instance *in);
+void measure_record(struct instance *in, const struct start_rec *rec); /* to history and store */
 
 /* output.c. Returns the end to give to the instance, or -1; the caller closes it once it was passed on. */
 int output_open(struct instance *in);

@@ -206,7 +206,7 @@ static void app_adopt_instances(struct app *a)
 		epoch_put(in->ep);
 		in->ep = epoch_get(a->ep);
 		in->cfg = a->cfg;
-		if (in->st == INST_ST_READY && in == a->primary && memcmp(&in->limits, &a->cfg->spec, sizeof(in->limits)))
+		if (in == a->primary && memcmp(&in->limits, &a->cfg->spec, sizeof(in->limits)))
 			instance_set_limits(in, &a->cfg->spec);
 		if (in->st == INST_ST_READY) { /* `check` may have changed */
 			health_end(in);

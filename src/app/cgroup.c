@@ -522,15 +522,15 @@ int cgroup_set(struct cgroup *cg, const struct app_spec *spec, unsigned *failed)
 	if (rc[0] < 0)
 		*failed |= CG_BIT(CG_MEMORY), first = rc[0];
 	else
-		cg->limits.memory = spec->memory;
+		cg->limits.memory = cg_dir(cg, CG_MEMORY, &v2) ? spec->memory : 0;
 	if (rc[1] < 0)
 		*failed |= CG_BIT(CG_CPU), first = first ? first : rc[1];
 	else
-		cg->limits.cpu_milli = spec->cpu_milli;
+		cg->limits.cpu_milli = cg_dir(cg, CG_CPU, &v2) ? spec->cpu_milli : 0;
 	if (rc[2] < 0)
 		*failed |= CG_BIT(CG_PIDS), first = first ? first : rc[2];
 	else
-		cg->limits.pids = spec->pids;
+		cg->limits.pids = cg_dir(cg, CG_PIDS, &v2) ? spec->pids : 0;
 	return first;
 }
 

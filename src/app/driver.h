@@ -26,8 +26,9 @@ struct app_driver {
 	void (*signal)(struct instance *in, int sig);
 	/* SIGKILL to everything there is of it; may be asked again until clean() says 0. */
 	void (*kill)(struct instance *in);
-	/* Raises or lowers limits of the running instance. Bits that failed in *failed (CG_BIT()). 0 or -errno. */
-	int (*limit)(struct instance *in, const struct app_spec *spec, unsigned *failed);
+	/* Raises or lowers limits of the running instance. *holds: what holds now, 0 where the host has no such limit;
+	 * *failed: bits (CG_BIT()) of those that could not be set. 0 or -errno. */
+	int (*limit)(struct instance *in, const struct app_spec *spec, struct app_spec *holds, unsigned *failed);
 	void (*usage)(struct instance *in, struct cgroup_usage *u);
 	uint64_t (*file_rss)(struct instance *in);
 	/* After EXIT or SPAWN_FAILED: frees in->drv once nothing runs any more. 0, or -EBUSY: kill() and ask again. */

@@ -160,6 +160,7 @@ static int proc_spawn(struct proc *p, char **argv, char **env)
 static int proc_start(struct instance *in)
 {
 	struct proc *p = calloc(1, sizeof(*p));
+	struct app_spec wanted = in->limits;
 	char **argv, **env;
 	int rc;
 
@@ -177,7 +178,7 @@ static int proc_start(struct instance *in)
 		instance_cause(in, "cgroup: %s", strerror(-rc));
 		return rc;
 	}
-	instance_set_limits(in, &in->limits);
+	instance_set_limits(in, &wanted);
 	argv = app_expand_all(in, in->cfg->argv, in->cfg->argc, 0);
 	env = proc_env(in);
 	rc = argv && env ? proc_spawn(p, argv, env) : -ENOMEM;
@@ -209,11 +210,13 @@ static void proc_kill(struct instance *in)
 	proc_signal(in, SIGKILL);
 }
 
-static int proc_limit(struct instance *in, const struct app_spec *spec, unsigned *failed)
+static int proc_limit(struct instance *in, const struct app_spec *spec, struct app_spec *holds, unsigned *failed)
 {
 	struct proc *p = in->drv;
+	int rc = cgroup_set(&p->cg, spec, failed);
 
-	return cgroup_set(&p->cg, spec, failed);
+	*holds = p->cg.limits;
+	return rc;
 }
 
 static void proc_usage(struct instance *in, struct cgroup_usage *u)

@@ -123,18 +123,12 @@ void instance_target(const struct instance *in, struct addr *to)
 int instance_set_limits(struct instance *in, const struct app_spec *spec)
 {
 	unsigned failed = 0;
-	int rc = in->driver->limit(in, spec, &failed);
+	int rc = in->driver->limit(in, spec, &in->limits, &failed);
 
 	for (enum cg_ctl c = 0; c < CG_COUNT; c++)
 		if (failed & CG_BIT(c))
 			app_event(in->app, in, LOG_WARNING, "resize", "the limit of %s could not be set: %s",
 				  cg_ctl_name(c), strerror(-rc));
-	if (!(failed & CG_BIT(CG_MEMORY)))
-		in->limits.memory = spec->memory;
-	if (!(failed & CG_BIT(CG_CPU)))
-		in->limits.cpu_milli = spec->cpu_milli;
-	if (!(failed & CG_BIT(CG_PIDS)))
-		in->limits.pids = spec->pids;
 	return rc;
 }
 
@@ -310,17 +304,33 @@ void instance_event(struct instance *in, enum inst_event ev)
 	instance_assert(in);
 }
 
+/* A standby that outgrew its minimum after it was ready: the start was not the whole truth about it. */
+static void inst_outgrew(struct instance *in)
+{
+	struct start_rec rec = in->measure.rec;
+
+	if (in->role != INST_STANDBY || in->asked || !in->ready_at_ms || !rec.standby)
+		return;
+	rec.at_ms = clock_wall_ms();
+	rec.result = START_OOM;
+	measure_record(in, &rec);
+}
+
 void instance_status(struct instance *in, int status)
 {
 	char text[96] = "and nobody knows how";
+	struct cgroup_usage u;
 
 	if (WIFSIGNALED(status) && status != -1)
 		snprintf(text, sizeof(text), "by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else if (status != -1)
 		snprintf(text, sizeof(text), "with status %d", WEXITSTATUS(status));
 	in->status_known = true;
+	in->driver->usage(in, &u); /* its cgroup is still there */
+	if (u.oom_kills)
+		inst_outgrew(in);
 	app_event(in->app, in, in->asked ? LOG_INFO : LOG_WARNING, "exit", "%s ended %s%s", inst_role_name(in->role), text,
-		  in->measure.rec.oom_kills ? ", out of memory" : "");
+		  u.oom_kills ? ", out of memory" : "");
 }
 
 /* ---- made and freed ---- */

@@ -70,10 +70,20 @@ void measure_cancel(struct instance *in)
 	in->measure.running = false;
 }
 
+void measure_record(struct instance *in, const struct start_rec *rec)
+{
+	struct store_start st = { .rec = *rec };
+
+	history_add(in->w->apps, in->app->name, in->cfg->release, rec);
+	snprintf(st.app, sizeof(st.app), "%s", in->app->name);
+	snprintf(st.release, sizeof(st.release), "%s", in->cfg->release);
+	snprintf(st.instance, sizeof(st.instance), "%s", in->name);
+	store_add_start(in->w->apps->store, &st);
+}
+
 void measure_end(struct instance *in, enum start_result res)
 {
 	struct start_rec *r = &in->measure.rec;
-	struct store_start st = { 0 };
 
 	if (!in->measure.running)
 		return;
@@ -83,10 +93,5 @@ void measure_end(struct instance *in, enum start_result res)
 	r->file_rss = in->driver->file_rss(in);
 	r->cold = r->majfaults > 0 && r->mapped >= r->file_rss / 4;
 	r->result = res != START_OK && r->oom_kills ? START_OOM : res;
-	history_add(in->w->apps, in->app->name, in->cfg->release, r);
-	snprintf(st.app, sizeof(st.app), "%s", in->app->name);
-	snprintf(st.release, sizeof(st.release), "%s", in->cfg->release);
-	snprintf(st.instance, sizeof(st.instance), "%s", in->name);
-	st.rec = *r;
-	store_add_start(in->w->apps->store, &st);
+	measure_record(in, r);
 }
