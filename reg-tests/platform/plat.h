@@ -233,6 +233,12 @@ PLAT_USED void plat_tcp_send(const struct plat_wire *w, const struct plat_tcp *t
 	PLAT_NEED(send(w->fd, f, len, 0) == (ssize_t)len);
 }
 
+/* Ethernet's header leaves everything behind it out of alignment. */
+static uint32_t plat_be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 static bool plat_tcp_read(const uint8_t *p, unsigned n, struct plat_tcp *t)
 {
 	const uint8_t *h = p + (p[0] & 15) * 4;
@@ -245,8 +251,8 @@ static bool plat_tcp_read(const uint8_t *p, unsigned n, struct plat_tcp *t)
 	memcpy(&t->daddr, p + 16, 4);
 	t->sport = (uint16_t)(h[0] << 8 | h[1]);
 	t->dport = (uint16_t)(h[2] << 8 | h[3]);
-	t->seq = ntohl(*(const uint32_t *)(const void *)(h + 4));
-	t->ack = ntohl(*(const uint32_t *)(const void *)(h + 8));
+	t->seq = plat_be32(h + 4);
+	t->ack = plat_be32(h + 8);
 	doff = (h[12] >> 4) * 4u;
 	t->flags = h[13];
 	t->win = (uint16_t)(h[14] << 8 | h[15]);
@@ -258,8 +264,8 @@ static bool plat_tcp_read(const uint8_t *p, unsigned n, struct plat_tcp *t)
 		}
 		if (h[i] == 8) {
 			t->ts = true;
-			t->tsval = ntohl(*(const uint32_t *)(const void *)(h + i + 2));
-			t->tsecr = ntohl(*(const uint32_t *)(const void *)(h + i + 6));
+			t->tsval = plat_be32(h + i + 2);
+			t->tsecr = plat_be32(h + i + 6);
 		}
 		if (h[i + 1] < 2)
 			break;
