@@ -355,11 +355,18 @@ static bool lf_build_tag(const struct logformat *lf, const struct lf_piece *p, s
 {
 	size_t before = out->data;
 
-	if (ctx->lf && !ctx->lf->tag(ctx, p->tag, out))
-		out->data = before;
-	if (out->data == before && lf->log && !(p->opts & LF_O_QUOTE))
-		return lf_put(out, STR("-"));
-	return true;
+	if (ctx->lf && ctx->lf->tag(ctx, p->tag, out))
+		return true; /* also when it has nothing to say: then the separator goes too */
+	out->data = before;
+	return !lf->log || (p->opts & LF_O_QUOTE) || lf_put(out, STR("-"));
+}
+
+/* Two separators meet where a tag wrote nothing (captures): a log line has one. */
+static struct str lf_after_space(const struct logformat *lf, struct str text, const struct buf *out)
+{
+	if (lf->log && text.n && text.p[0] == ' ' && out->data && buf_tail(out)[-1] == ' ')
+		return str_n(text.p + 1, text.n - 1);
+	return text;
 }
 
 static bool lf_build_piece(const struct logformat *lf, const struct lf_piece *p, struct policy_ctx *ctx,
@@ -368,7 +375,7 @@ static bool lf_build_piece(const struct logformat *lf, const struct lf_piece *p,
 	bool quote = p->opts & LF_O_QUOTE;
 
 	if (!p->tag && !p->expr)
-		return lf_put(out, p->text);
+		return lf_put(out, lf_after_space(lf, p->text, out));
 	if (quote && !lf_put(out, STR("\"")))
 		return false;
 	if (!(p->expr ? lf_build_expr : lf_build_tag)(lf, p, ctx, out))

@@ -5,6 +5,7 @@
 #ifndef STANDIN_POLICY_PRIV_H
 #define STANDIN_POLICY_PRIV_H
 
+#include "policy/regex.h"
 #include "policy/sample.h"
 
 /* ---- errors and memory ---- */
@@ -33,20 +34,6 @@ enum policy_seen { SEEN_NOT_TRIED, SEEN_YES, SEEN_WAIT, SEEN_NO };
 const struct http_head *pol_req_head(struct policy_ctx *ctx, enum smp_ret *why);
 const struct http_head *pol_res_head(struct policy_ctx *ctx, enum smp_ret *why);
 const struct tls_hello *pol_hello(struct policy_ctx *ctx, enum smp_ret *why);
-
-/* ---- regular expressions (regex.c) ---- */
-
-struct regex;
-struct regex *regex_compile(struct arena *a, const char *text, bool icase, char **err);
-bool regex_match(const struct regex *re, struct str s, struct policy_ctx *ctx);
-#define REGEX_GROUPS 10 /* \0 to \9 */
-struct regex_groups {
-	struct str g[REGEX_GROUPS]; /* p NULL: did not take part */
-	size_t start, end;          /* of the whole match */
-};
-/* From offset <from> on. False: no match, or a limit was hit. */
-bool regex_exec(const struct regex *re, struct str s, size_t from, struct policy_ctx *ctx,
-		struct regex_groups *m);
 
 /* ---- patterns (pattern.c) ---- */
 
