@@ -32,6 +32,7 @@ answers() {
 	fi
 }
 
+free=$(/usr/bin/python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
 proxy() {
 	cat <<-EOC
 		global
@@ -42,7 +43,7 @@ proxy() {
 		    timeout client 1s
 		    timeout server 1s
 		listen web
-		    bind 127.0.0.1:0
+		    bind 127.0.0.1:$free
 	EOC
 }
 
@@ -106,16 +107,17 @@ if kill -0 $pid 2>/dev/null; then ok "it runs"; else not_ok "it runs: $(cat "$T/
 
 # a port that another program has
 port=
-for try in 41971 42971 43971; do
-	python3 -c "
+/usr/bin/python3 -c "
 import socket, time
-s = socket.socket(); s.bind(('127.0.0.1', $try)); s.listen()
-print('bound', flush=True); time.sleep(30)" >"$T/bound" 2>/dev/null &
-	pids="$pids $!"
-	sleep 0.5
-	grep -q bound "$T/bound" && port=$try && break
+s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()
+print(s.getsockname()[1], flush=True); time.sleep(30)" >"$T/bound" &
+pids="$pids $!"
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	port=$(cat "$T/bound")
+	[ -n "$port" ] && break
+	sleep 0.1
 done
-proxy | sed "s/127.0.0.1:0/127.0.0.1:$port/; s,/sock,/sock2," >"$T/port.cfg"
+proxy | sed "s/127.0.0.1:.*/127.0.0.1:$port/; s,/sock,/sock2," >"$T/port.cfg"
 answers "a port in use is told" 1 "$port" -f "$T/port.cfg"
 proxy | sed "s,$T/sock,/nonexistent/dir/sock," >"$T/dir.cfg"
 answers "a stats socket that cannot be made is told" 1 '/nonexistent/dir' -f "$T/dir.cfg"
