@@ -181,6 +181,7 @@ Test(l3_seg, padding_behind_the_packet_is_not_payload)
 	cr_assert_eq(seg_parse(&s, buf, len + 6, len + 6), SEG_OK);
 	cr_assert_eq(s.data_len, 0);
 	cr_assert_eq(seg_payload(&s).n, 0);
+	cr_assert_eq(s.have, s.len, "what goes back with a verdict is the packet alone");
 }
 
 Test(l3_seg, lengths_that_lie_are_refused)
@@ -245,6 +246,20 @@ Test(l3_seg, an_endless_chain_of_extension_headers_ends)
 	pkt_be(buf + 4, 1960, 2);
 	buf[6] = IPPROTO_HOPOPTS; /* next header 0 again, size 8, and again */
 	cr_assert_eq(seg_parse(&s, buf, 2000, 2000), SEG_BAD_IP);
+}
+
+Test(l3_seg, more_extension_headers_than_any_real_packet_has_are_refused)
+{
+	struct pkt k = { .v6 = true, .ip_opt = 9 * 8, .flags = SEG_ACK };
+	unsigned len = pkt_make(buf, &k);
+
+	for (unsigned i = 0; i < 9; i++)
+		memcpy(buf + 40 + 8 * i, i < 8 ? "\x3c\0\1\4\0\0\0\0" : "\x06\0\1\4\0\0\0\0", 8);
+	cr_assert_eq(seg_parse(&s, buf, len, len), SEG_BAD_IP);
+	buf[40 + 8 * 7] = IPPROTO_TCP; /* eight are taken */
+	memmove(buf + 40 + 8 * 8, buf + 40 + 8 * 9, 20);
+	pkt_be(buf + 4, len - 40 - 8, 2);
+	cr_assert_eq(seg_parse(&s, buf, len - 8, len - 8), SEG_OK);
 }
 
 Test(l3_seg, writing_keeps_the_checksum_right)

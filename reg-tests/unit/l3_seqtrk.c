@@ -130,6 +130,7 @@ Test(l3_seqtrk, repeated_syns_and_syn_acks_change_nothing)
 	cr_assert(t.f & SEQTRK_C_WS, "the server's answer tells that it got the first");
 	before = t;
 	cr_assert_eq(synack(S), SEQTRK_SYN);
+	cr_assert_arr_eq(&before, &t, sizeof(t), "its window is not scaled this time either");
 	cr_assert_eq(see(0, SEG_ACK, C + 1, S + 1, 500, 0), SEQTRK_OK);
 	before = t;
 	cr_assert_eq(synack(S), SEQTRK_SYN, "its ACK was lost");
@@ -306,6 +307,12 @@ Test(l3_seqtrk, what_forbids_promotion_has_a_name)
 	see(1, SEG_SYN | SEG_ACK, S, C + 1, 9, 0);
 	see(0, SEG_ACK, C + 1, S + 1, 9, 0);
 	cr_assert_null(seqtrk_refusal(&t), "the server did not agree to MPTCP");
+
+	syn();
+	s = pkt_seg(buf, &mpa);
+	seqtrk_see(&t, 1, &s, NULL);
+	see(0, SEG_ACK, C + 1, S + 1, 9, 0);
+	cr_assert_null(seqtrk_refusal(&t), "the client did not ask for it");
 
 	s = pkt_seg(buf, &mp);
 	seqtrk_init(&t, &s);
