@@ -202,7 +202,8 @@ Test(cgroup, v1_use_tells_cache_from_what_cannot_be_reclaimed)
 	cr_assert_eq(cgroup_create(&cg, &h, "web-1"), 0);
 	put("1000000\n", "sys/fs/cgroup/memory/a/b/standin-t/web-1/memory.usage_in_bytes");
 	put("2000000\n", "sys/fs/cgroup/memory/a/b/standin-t/web-1/memory.max_usage_in_bytes");
-	put("3\n", "sys/fs/cgroup/memory/a/b/standin-t/web-1/memory.failcnt");
+	put("2\n", "sys/fs/cgroup/memory/a/b/standin-t/web-1/memory.failcnt");
+	put("1\n", "sys/fs/cgroup/memory/a/b/standin-t/web-1/memory.memsw.failcnt");
 	put("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
 	    "sys/fs/cgroup/memory/a/b/standin-t/web-1/memory.oom_control");
 	put("cache 5\nrss 6\nmapped_file 7\ntotal_cache 400000\ntotal_rss 500000\ntotal_shmem 100000\n"

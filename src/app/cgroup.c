@@ -630,7 +630,8 @@ static void cg_usage_memory(const char *dir, bool v2, struct cgroup_usage *u)
 		}
 		return;
 	}
-	u->mem_hits = cg_read_u64(dir, "memory.failcnt");
+	/* with both limits the same, the second is the one that counts (reg-tests/platform/app-cgroup-v1.c) */
+	u->mem_hits = cg_read_u64(dir, "memory.failcnt") + cg_read_u64(dir, "memory.memsw.failcnt");
 	if (cg_read(dir, "memory.oom_control", text, sizeof(text)) > 0)
 		u->oom_kills = cg_key(text, "oom_kill");
 }
