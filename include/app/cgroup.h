@@ -67,7 +67,7 @@ int cgroup_remove(struct cgroup *cg);
 struct cgroup_usage {
 	uint64_t memory, noncache, mapped, cache; /* bytes now. noncache: what reclaim cannot take without swap */
 	uint64_t peak;                            /* bytes: raw, page cache included, since made */
-	uint64_t mem_hits, pids_hits;             /* how often a limit was run into */
+	uint64_t mem_hits, pids_hits;             /* signs of having run into a limit, counted */
 	uint64_t oom_kills, majfaults;
 	uint64_t cpu_us, throttled_us;
 	uint32_t pids;

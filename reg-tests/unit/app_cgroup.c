@@ -207,7 +207,7 @@ Test(cgroup, v1_use_tells_cache_from_what_cannot_be_reclaimed)
 	put("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
 	    "sys/fs/cgroup/memory/a/b/standin-t/web-1/memory.oom_control");
 	put("cache 5\nrss 6\nmapped_file 7\ntotal_cache 400000\ntotal_rss 500000\ntotal_shmem 100000\n"
-	    "total_mapped_file 250000\ntotal_pgmajfault 9\n",
+	    "total_mapped_file 250000\ntotal_pgmajfault 9\ntotal_workingset_refault_file 4\n",
 	    "sys/fs/cgroup/memory/a/b/standin-t/web-1/memory.stat");
 	put("123456789\n", "sys/fs/cgroup/cpu/c/standin-t/web-1/cpuacct.usage");
 	put("nr_periods 1\nnr_throttled 1\nthrottled_time 5000000\n", "sys/fs/cgroup/cpu/c/standin-t/web-1/cpu.stat");
@@ -221,7 +221,7 @@ Test(cgroup, v1_use_tells_cache_from_what_cannot_be_reclaimed)
 	cr_expect_eq(u.mapped, 250000);
 	cr_expect_eq(u.peak, 2000000);
 	cr_expect_eq(u.majfaults, 9);
-	cr_expect_eq(u.mem_hits, 3);
+	cr_expect_eq(u.mem_hits, 7);
 	cr_expect_eq(u.oom_kills, 2);
 	cr_expect_eq(u.cpu_us, 123456);
 	cr_expect_eq(u.throttled_us, 5000);

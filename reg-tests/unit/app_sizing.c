@@ -171,6 +171,20 @@ Test(sizing, an_oom_kill_raises_memory_by_half_until_it_fits)
 	cr_expect_leq(of(r, 8).minimum.memory, 512ULL << 20);
 }
 
+Test(sizing, a_standby_that_got_ready_but_thrashed_gets_more_memory)
+{
+	struct start_rec r[4] = { good(10, 1, true), good(10, 1, true), good(10, 1, true) };
+	struct sizing s = of(r, 3);
+
+	r[3] = good(10, 1, true);
+	r[3].standby = true;
+	r[3].spec = s.minimum;
+	cr_expect_eq(of(r, 4).basis, SIZING_MEASURED);
+	r[3].mem_hits = 10000;
+	cr_expect_eq(of(r, 4).basis, SIZING_RAISED);
+	cr_expect_geq(of(r, 4).minimum.memory, s.minimum.memory * 3 / 2);
+}
+
 Test(sizing, being_late_and_throttled_raises_cpu_only)
 {
 	struct start_rec r[4] = { good(10, 1, true), good(10, 1, true), good(10, 1, true) };

@@ -27,6 +27,8 @@
 #include "app_priv.h"
 #include "core/clock.h"
 
+#define APP_RESERVE_RETRY_MS 10000
+
 void app_log(struct app *a, int level, const char *fmt, ...)
 {
 	char text[512];
@@ -66,6 +68,16 @@ void app_sizing(const struct app *a, struct sizing *out)
 	struct sizing_params p = { .margin_pct = a->cfg->margin_pct, .start_timeout_ms = a->cfg->start_ms };
 
 	sizing_compute(out, h ? h->rec : NULL, h ? h->nb : 0, &a->cfg->spec, &p);
+}
+
+void app_resize(struct app *a)
+{
+	struct sizing sz;
+
+	app_sizing(a, &sz);
+	a->minimum = sz.minimum;
+	if (sz.basis != SIZING_DEFAULT)
+		store_set_sizing(a->w->apps->store, a->name, a->cfg->release, &sz);
 }
 
 bool app_outdated(const struct app *a, const struct instance *in)
@@ -153,10 +165,11 @@ static void app_find_primary(struct app *a)
 
 static struct instance *app_start_standby(struct app *a)
 {
-	struct sizing sz;
-
-	app_sizing(a, &sz);
-	return app_start(a, INST_STANDBY, &sz.minimum);
+	if (!reserve_allows(a)) {
+		app_wake_in(a, APP_RESERVE_RETRY_MS);
+		return NULL;
+	}
+	return app_start(a, INST_STANDBY, &a->minimum);
 }
 
 /* The primary is READY but outdated. */
@@ -235,11 +248,9 @@ void app_reconcile_later(struct app *a)
 
 void app_ready(struct app *a, struct instance *in)
 {
-	struct sizing sz;
 	struct app *other;
 
-	app_sizing(a, &sz);
-	store_set_sizing(a->w->apps->store, a->name, a->cfg->release, &sz);
+	app_resize(a);
 	if (in == a->primary)
 		app_serve(a);
 	app_reconcile_later(a);
@@ -261,14 +272,11 @@ void app_lost(struct app *a, struct instance *in, bool failed)
 {
 	struct backoff_policy p = app_backoff_policy(a);
 	uint64_t now = clock_ms(a->w);
-	struct sizing sz;
 
 	if (failed)
 		backoff_fail(&a->backoff[in->role], &p, now, in->ready_at_ms ? MAX(now - in->ready_at_ms, 1U) : 0);
-	if (failed && !in->ready_at_ms) {
-		app_sizing(a, &sz);
-		store_set_sizing(a->w->apps->store, a->name, a->cfg->release, &sz);
-	}
+	if (failed && !in->ready_at_ms)
+		app_resize(a);
 	app_reconcile_later(a);
 	if (in != a->primary)
 		return;

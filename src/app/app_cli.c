@@ -194,6 +194,7 @@ static enum cli_ret cli_forget_sizing(struct cli_ctx *ctx)
 		return CLI_DONE;
 	history_forget(ctx->w->apps, a->name);
 	store_forget(ctx->w->apps->store, a->name);
+	app_resize(a);
 	app_event(a, NULL, LOG_NOTICE, "forget", "what its starts took was forgotten, on demand");
 	return CLI_DONE;
 }

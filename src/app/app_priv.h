@@ -12,6 +12,7 @@
  *   backoff.c   when to try again         output.c     its lines, to the log
  *   appmgr.c    layer, reload, history    drain.c      who is still connected
  *   app_cli.c   commands                  driver.h     how instances are run
+ *   port.c      ports                     reserve.c    memory for failovers
  */
 #ifndef STANDIN_APP_PRIV_H
 #define STANDIN_APP_PRIV_H
@@ -266,6 +267,7 @@ struct app {
 	uint64_t failovers;
 	uint64_t lost_us;     /* since when its successor is awaited; 0: it is not */
 	char lost[STORE_NAME_LEN + 200]; /* whose, and why */
+	struct app_spec minimum;   /* what the next standby is started in */
 	struct backoff backoff[2]; /* by role */
 	struct task reconcile;
 	ev_timer wake;
@@ -282,6 +284,8 @@ void app_instance_freed(struct app *a);
 const char *app_state(const struct app *a);
 const char *app_release(const struct app *a);
 void app_sizing(const struct app *a, struct sizing *out);
+/* What the size rests on changed: computes it, keeps it, stores it. */
+void app_resize(struct app *a);
 void app_log(struct app *a, int level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 struct backoff_policy app_backoff_policy(const struct app *a);
 
@@ -295,6 +299,10 @@ void app_serve(struct app *a);
 void app_switch(struct app *a, struct instance *to, const char *why);
 void app_publish(struct app *a);   /* the endpoint says what is so */
 void app_promotion_cancel(struct app *a);
+/* reserve.c: is there memory for `promotion-reserve` failovers once <a> has another standby? False: do not start it. */
+bool reserve_allows(struct app *a);
+uint64_t reserve_needed(const struct appmgr *m, unsigned n); /* bytes */
+uint64_t reserve_available(void);
 /* port.c: a free port of the range, or 0 */
 uint16_t app_port(struct app *a);
 
@@ -324,6 +332,7 @@ struct appmgr {
 	bool stopping;
 	struct cgroup_host cgroups;
 	bool cgroups_known;
+	bool reserve_short; /* said already */
 	struct list histories;
 	struct list events; /* struct app_event */
 	unsigned nb_events;

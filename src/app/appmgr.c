@@ -61,8 +61,10 @@ static void mgr_loaded(struct worker *w, void *owner, struct list *starts, struc
 	for (struct list *n = events->prev; n != events; n = n->prev)
 		event_restore(m, list_entry(n, struct store_event, node));
 	m->loaded = true;
-	list_for_each(a, &m->apps, node)
+	list_for_each(a, &m->apps, node) {
+		app_resize(a);
 		app_reconcile_later(a);
+	}
 }
 
 static void mgr_store_state(struct worker *w, void *owner, const char *why)
@@ -228,6 +230,7 @@ static void app_configure(struct app *a, struct epoch *ep, const struct app_cfg 
 		backoff_reset(&a->backoff[INST_STANDBY]);
 		app_event(a, NULL, LOG_NOTICE, "configured", "release %s: instances are replaced", cfg->release);
 	}
+	app_resize(a);
 	app_adopt_instances(a);
 	app_reconcile_later(a);
 }

@@ -619,19 +619,22 @@ static void cg_usage_memory(const char *dir, bool v2, struct cgroup_usage *u)
 		u->cache = cg_key(text, v2 ? "file" : "total_cache");
 		u->mapped = cg_key(text, v2 ? "file_mapped" : "total_mapped_file");
 		u->majfaults = cg_key(text, v2 ? "pgmajfault" : "total_pgmajfault");
+		/* pages that were pushed out and are needed again: the sign that every kernel gives. Linux 6.18 no longer
+		 * counts in v1's failcnt (reg-tests/platform/app-cgroup-v1.c). */
+		u->mem_hits = cg_key(text, v2 ? "workingset_refault_file" : "total_workingset_refault_file") +
+			      cg_key(text, v2 ? "workingset_refault_anon" : "total_workingset_refault_anon");
 		shmem = cg_key(text, v2 ? "shmem" : "total_shmem");
 		u->cache -= MIN(shmem, u->cache); /* in both versions a part of it, but not to be reclaimed */
 		u->noncache = u->memory - MIN(u->cache, u->memory);
 	}
 	if (v2) {
 		if (cg_read(dir, "memory.events", text, sizeof(text)) > 0) {
-			u->mem_hits = cg_key(text, "max");
+			u->mem_hits += cg_key(text, "max");
 			u->oom_kills = cg_key(text, "oom_kill");
 		}
 		return;
 	}
-	/* with both limits the same, the second is the one that counts (reg-tests/platform/app-cgroup-v1.c) */
-	u->mem_hits = cg_read_u64(dir, "memory.failcnt") + cg_read_u64(dir, "memory.memsw.failcnt");
+	u->mem_hits += cg_read_u64(dir, "memory.failcnt") + cg_read_u64(dir, "memory.memsw.failcnt");
 	if (cg_read(dir, "memory.oom_control", text, sizeof(text)) > 0)
 		u->oom_kills = cg_key(text, "oom_kill");
 }

@@ -314,6 +314,7 @@ static void inst_outgrew(struct instance *in)
 	rec.at_ms = clock_wall_ms();
 	rec.result = START_OOM;
 	measure_record(in, &rec);
+	app_resize(in->app);
 }
 
 void instance_status(struct instance *in, int status)

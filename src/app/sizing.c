@@ -23,8 +23,8 @@
  * Few samples: a fifth more after one start, a tenth after two, nothing after three.
  *
  * A bad start of a standby inside less than the spec raises what it lacked to
- * 1.5 times of what it had: memory after an OOM kill or thrashing, CPU after being
- * late and throttled, tasks after hitting their limit; all three if there is no telling.
+ * 1.5 times of what it had: memory after an OOM kill or thrashing (also where it
+ * became ready all the same), CPU after being late and throttled, tasks after hitting their limit; all three if there is no telling.
  * It counts as long as the record is remembered.
  */
 #include "app/sizing.h"
@@ -33,6 +33,10 @@
 #include <stdio.h>
 
 #define MIB 1048576.0
+
+/* Pages pushed out and needed again: in a failed start a sign of the cause, in a good one of a bad minimum. */
+#define SIZING_THRASH    256
+#define SIZING_THRASH_OK 4096
 
 static const char *const basis_name[] = {
 	[SIZING_DEFAULT] = "default", [SIZING_MEASURED] = "measured", [SIZING_RAISED] = "raised",
@@ -108,11 +112,12 @@ static unsigned sizing_floor(struct app_spec *floor, const struct start_rec *rec
 
 	*floor = (struct app_spec){ 0 };
 	for (const struct start_rec *r = rec; r < rec + nb; r++) {
-		bool memory = r->result == START_OOM || r->oom_kills || (r->mem_hits && r->majfaults > 256);
+		bool thrashed = r->mem_hits > (r->result == START_OK ? SIZING_THRASH_OK : SIZING_THRASH);
+		bool memory = r->result == START_OOM || r->oom_kills || thrashed;
 		bool cpu = r->result == START_TIMEOUT && r->throttled_us > r->ready_ms * 200ULL; /* a fifth of it */
 		bool pids = r->pids_hits > 0;
 
-		if (r->result == START_OK || !r->standby || !spec_below(&r->spec, full))
+		if (!r->standby || !spec_below(&r->spec, full) || (r->result == START_OK && !thrashed))
 			continue;
 		if (!memory && !cpu && !pids)
 			memory = cpu = pids = true;
