@@ -72,7 +72,9 @@ Test(policy_logformat, text_tags_and_expressions_are_joined)
 Test(policy_logformat, absent_values_are_empty_or_a_dash_in_logs)
 {
 	cr_expect_str_eq(build("<%[hdr(x)]|%empty|%b>"), "<||>");
-	cr_expect_str_eq(build_log("<%[hdr(x)]|%empty|%b>"), "<-|-|->");
+	cr_expect_str_eq(build_log("<%[hdr(x)]|%b>"), "<-|->");
+	/* a tag that has nothing to say (no captures) leaves no dash and takes its separator with it */
+	cr_expect_str_eq(build_log("%b %empty %b"), "- -");
 	cr_expect_str_eq(build_log("%{+Q}[hdr(x)]"), "\"\"");
 }
 
