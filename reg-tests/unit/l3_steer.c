@@ -509,7 +509,7 @@ static void hosts_up(void)
 }
 
 /* Answers what waits: <verdict> and value of our bits (-1: mark alone). How many came from each hook. */
-static struct { unsigned forward, pre; uint32_t mark; } seen;
+static struct { unsigned forward, pre, icmp; uint32_t mark; } seen;
 
 static void pump(struct plat_queue *q, int ms, int verdict, int value)
 {
@@ -522,6 +522,7 @@ static void pump(struct plat_queue *q, int ms, int verdict, int value)
 			continue;
 		seen.forward += k.hook == NF_INET_FORWARD;
 		seen.pre += k.hook == NF_INET_PRE_ROUTING;
+		seen.icmp += k.p[0] >> 4 == 4 && k.p[9] == IPPROTO_ICMP;
 		seen.mark = k.mark;
 		plat_verdict(q, k.id, verdict, value < 0 ? -1 : (int64_t)mark_put(k.mark, MARK_MASK_DEFAULT, (unsigned)value), NULL, 0);
 	}
@@ -613,6 +614,20 @@ static void a_connection_by_the_book(struct plat_queue *q, const char *ip)
 	send(c.srv, "y", 1, 0);
 	pump(q, 60, NF_ACCEPT, -1);
 	cr_assert_eq(seen.pre, 2, "queued again, both directions (%u)", seen.pre);
+
+	/* an ICMP error about it is queued too */
+	if (c.dst.family == AF_INET) {
+		ns_enter(ns_srv);
+		cr_assert_eq(plat_sh("iptables -I INPUT -p tcp --dport 80 -m length --length 60: -j REJECT --reject-with icmp-admin-prohibited"), 0);
+		ns_enter(ns_gw);
+		cr_assert(send(c.cli, "0123456789", 10, 0) == 10);
+		pump(q, 60, NF_ACCEPT, -1);
+		cr_assert_geq(seen.icmp, 1);
+		ns_enter(ns_srv);
+		cr_assert_eq(plat_sh("iptables -F INPUT"), 0);
+		ns_enter(ns_gw);
+		pump(q, 300, NF_ACCEPT, -1); /* sent again, and acknowledged */
+	}
 
 	/* forgotten by the tracker: queued as a stray, in FORWARD, both directions */
 	cr_assert_eq(ct_delete(ct, &c.src, &c.dst), 0);

@@ -17,6 +17,7 @@
 #include "l3/hold.h"
 #include "l3/inject.h"
 #include "l3/l3.h"
+#include "l3/quote.h"
 
 /* ---- packets without a record ---- */
 
@@ -225,6 +226,22 @@ static void path_flow(struct visit *v)
 	l3_flow_packet(v);
 }
 
+/* Not TCP: an ICMP error may be about a segment that was translated here. Its sender must know the number that
+ * it quotes, or it takes no notice (path MTU discovery). */
+static void path_quote(struct visit *v)
+{
+	struct quote q;
+	struct flow *f;
+	int d;
+
+	if (quote_parse(&q, v->p->data, v->p->len, v->p->full_len) != SEG_OK)
+		v->l3->unknown[SEG_NOT_TCP]++;
+	else if ((f = flow_lookup(&v->l3->flows, &q.src, &q.dst, &d)) && f->xlate_by == FLOW_XLATE_DAEMON &&
+		 quote_xlate(&q, d, &f->xl))
+		v->s.f |= SEG_F_DIRTY;
+	l3_accept(v);
+}
+
 static void path_packet(void *owner, struct pktq *q, struct pktq_pkt *p)
 {
 	struct gateway *gw = owner;
@@ -234,6 +251,10 @@ static void path_packet(void *owner, struct pktq *q, struct pktq_pkt *p)
 	gw->packets++;
 	gw->bytes += p->full_len;
 	err = seg_parse(&v.s, p->data, p->len, p->full_len);
+	if (err == SEG_NOT_TCP) {
+		path_quote(&v);
+		return;
+	}
 	if (err != SEG_OK) {
 		gw->l3->unknown[err]++;
 		l3_accept(&v);

@@ -6,7 +6,7 @@
  *
  *   PREROUTING  first  our request on a packet (NF_REPEAT)  -> STANDIN_REQ   save class, accept
  *               last   TCP                                  -> STANDIN_PRE   by the connection's class
- *               last   ICMP of a hard connection            -> STANDIN_ICMP  errors follow their flow
+ *               last   ICMP about a hard connection         -> STANDIN_ICMP  errors follow their flow
  *   FORWARD     first  our request                          -> STANDIN_REQ
  *               last   TCP, new to the tracker              -> STANDIN_FWD   by the match lines
  *   INPUT       last   TCP, routed to a local socket by us  -> STANDIN_IN    drop unless there is one
@@ -191,7 +191,10 @@ static void gen_pre(struct steer_gen *g)
 	buf_printf_grow(o, "-A STANDIN_HARD -g STANDIN_HARDQ\n");
 	buf_printf_grow(o, "-A STANDIN_SOCK -m mark ! --mark %s -g STANDIN_HARDQ\n", mk(g, MARK_SOCK_DIRECT, MARK_ALL).s);
 	buf_printf_grow(o, "-A STANDIN_SOCK -j MARK --set-xmark %s\n", mk(g, MARK_LOCAL, MARK_ALL).s);
-	buf_printf_grow(o, "-A STANDIN_ICMP -m socket --transparent --restore-skmark -g STANDIN_SOCK\n");
+	/* an error about a pseudo socket's segment is for the socket; about a translated one's, the daemon translates
+	 * what it quotes (l3/quote.h) */
+	buf_printf_grow(o, "-A STANDIN_ICMP -m socket --transparent --restore-skmark -g STANDIN_SOCK\n"
+	                   "-A STANDIN_ICMP -g STANDIN_HARDQ\n");
 }
 
 /* With several gateways: whose queue? By the first packet's addresses and ports, as far as the tracker keeps them. */
