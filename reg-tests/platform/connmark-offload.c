@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A connection mark decides for all packets of a connection, both directions, whether they are queued. It is set by
- * a rule before the queue on a connection's first packet, kept while others' bits change under their masks, and an entry
- * that is deleted (conntrack -F) makes the next packet new again.
+ * A connection mark decides for all packets of a connection, both directions, whether they are queued. It is
+ * set by a rule before the queue on a connection's first packet, kept while others' bits change under their
+ * masks, and an entry that is deleted (conntrack -F) makes the next packet new again.
  */
 #include "plat.h"
 
@@ -13,11 +13,14 @@ int main(void)
 	struct plat_pkt k;
 
 	plat_begin();
-	plat_rule("-A PREROUTING -i lo -p udp -m mark --mark 0x8000000/0xc000000 -j CONNMARK --save-mark --nfmask 0x3000000 --ctmask 0xf000000");
+	plat_rule("-A PREROUTING -i lo -p udp -m mark --mark 0x8000000/0xc000000 -j CONNMARK --save-mark "
+		  "--nfmask 0x3000000 --ctmask 0xf000000");
 	plat_rule("-A PREROUTING -i lo -p udp -m mark --mark 0x8000000/0xc000000 -j ACCEPT");
 	plat_rule("-A PREROUTING -i lo -p udp -m connmark --mark 0x3000000/0x3000000 -j RETURN");
-	plat_rule("-A PREROUTING -i lo -p udp -m conntrack --ctstate NEW -j CONNMARK --set-xmark 0x1000000/0xf000000");
-	plat_rule("-A PREROUTING -i lo -p udp -m connmark --mark 0x1000000/0x3000000 -j NFQUEUE --queue-num 3");
+	plat_rule("-A PREROUTING -i lo -p udp -m conntrack --ctstate NEW -j CONNMARK --set-xmark "
+		  "0x1000000/0xf000000");
+	plat_rule(
+	    "-A PREROUTING -i lo -p udp -m connmark --mark 0x1000000/0x3000000 -j NFQUEUE --queue-num 3");
 	plat_rule("-A INPUT -p udp -j CONNMARK --set-xmark 0x5/0xff");
 	plat_rule("-A INPUT -p udp -m connmark --mark 0x3000005");
 	q = plat_queue_open(3, 0xffff, 0);

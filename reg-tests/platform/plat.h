@@ -80,12 +80,12 @@ PLAT_USED void __attribute__((format(printf, 1, 2), noreturn)) plat_skip(const c
 }
 
 /* something that must work for the question even to be asked */
-#define PLAT_NEED(cond)                                                                                      \
-	do {                                                                                                 \
-		if (!(cond)) {                                                                               \
-			printf("not ok - %s:%d: %s: %s\n", __FILE__, __LINE__, #cond, strerror(errno));      \
-			exit(1);                                                                             \
-		}                                                                                            \
+#define PLAT_NEED(cond)                                                                                 \
+	do {                                                                                            \
+		if (!(cond)) {                                                                          \
+			printf("not ok - %s:%d: %s: %s\n", __FILE__, __LINE__, #cond, strerror(errno)); \
+			exit(1);                                                                        \
+		}                                                                                       \
 	} while (0)
 
 PLAT_USED int plat_end(void)
@@ -143,8 +143,8 @@ struct plat_wire {
 };
 
 struct plat_tcp {
-	const char *src, *dst;   /* for sending; dotted */
-	uint32_t saddr, daddr;   /* as received, network order */
+	const char *src, *dst; /* for sending; dotted */
+	uint32_t saddr, daddr; /* as received, network order */
 	uint16_t sport, dport;
 	uint32_t seq, ack;
 	uint8_t flags;
@@ -152,7 +152,7 @@ struct plat_tcp {
 	bool ts;
 	uint32_t tsval, tsecr;
 	const void *data;
-	unsigned len;            /* of payload */
+	unsigned len; /* of payload */
 };
 
 enum { PLAT_FIN = 1, PLAT_SYN = 2, PLAT_RST = 4, PLAT_PSH = 8, PLAT_ACK = 16 };
@@ -162,14 +162,16 @@ PLAT_USED struct plat_wire plat_wire_up(void)
 	struct plat_wire w;
 	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
 
-	PLAT_NEED(plat_sh("ip link add v0 address 02:00:00:00:00:01 type veth peer name v1 && "
-	                  "ip link set v1 up && ip link set v0 up && ip addr add 10.9.0.1/24 dev v0 && "
-	                  "ip -6 addr add fd09::1/64 dev v0 nodad && "
-	                  "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:99 nud permanent dev v0 && "
-	                  "ip -6 neigh add fd09::2 lladdr 02:00:00:00:00:99 nud permanent dev v0 && "
-	                  "ip route add default via 10.9.0.2 && ip -6 route add default via fd09::2 && "
-	                  "ip route add local 10.7.0.0/16 dev lo && ip -6 route add local fd07::/64 dev lo && "
-	                  "echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 0 > /proc/sys/net/ipv4/conf/v0/rp_filter") == 0);
+	PLAT_NEED(
+	    plat_sh("ip link add v0 address 02:00:00:00:00:01 type veth peer name v1 && "
+		    "ip link set v1 up && ip link set v0 up && ip addr add 10.9.0.1/24 dev v0 && "
+		    "ip -6 addr add fd09::1/64 dev v0 nodad && "
+		    "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:99 nud permanent dev v0 && "
+		    "ip -6 neigh add fd09::2 lladdr 02:00:00:00:00:99 nud permanent dev v0 && "
+		    "ip route add default via 10.9.0.2 && ip -6 route add default via fd09::2 && "
+		    "ip route add local 10.7.0.0/16 dev lo && ip -6 route add local fd07::/64 dev lo && "
+		    "echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter && echo 0 > "
+		    "/proc/sys/net/ipv4/conf/v0/rp_filter") == 0);
 	w.ifindex = (int)if_nametoindex("v1");
 	w.fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_ALL));
 	PLAT_NEED(w.fd >= 0);
@@ -311,8 +313,8 @@ PLAT_USED bool plat_anything(const struct plat_wire *w, int ms)
 		if (n < 0)
 			plat_readable(w->fd, (int)(end - plat_ms()));
 		else if (from.sll_pkttype != PACKET_OUTGOING && n > 54 &&
-		         ((f[12] == 8 && f[13] == 0 && f[23] == IPPROTO_TCP) ||
-		          (f[12] == 0x86 && f[13] == 0xdd && f[20] == IPPROTO_TCP)))
+			 ((f[12] == 8 && f[13] == 0 && f[23] == IPPROTO_TCP) ||
+			  (f[12] == 0x86 && f[13] == 0xdd && f[20] == IPPROTO_TCP)))
 			return true;
 	}
 	return false;
@@ -367,7 +369,8 @@ PLAT_USED int plat_repair_connect(const struct plat_repair *r)
 	int fd = socket(own.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
 
 	PLAT_NEED(fd >= 0);
-	PLAT_NEED(setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &one, sizeof(one)) == 0);
+	PLAT_NEED(setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &one,
+			     sizeof(one)) == 0);
 	PLAT_NEED(plat_set(fd, TCP_REPAIR, 1) == 0);
 	PLAT_NEED(plat_set(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) == 0);
 	PLAT_NEED(plat_set(fd, TCP_QUEUE_SEQ, (int)r->snd) == 0);
@@ -383,8 +386,11 @@ PLAT_USED int plat_repair_connect(const struct plat_repair *r)
 PLAT_USED void plat_repair_options(int fd, const struct plat_repair *r)
 {
 	struct tcp_repair_opt opt[4] = { { TCPOPT_MAXSEG, 1400 }, { TCPOPT_WINDOW, 0 } };
-	struct tcp_repair_window win = { .snd_wl1 = r->rcv - 1, .snd_wnd = r->snd_wnd ? r->snd_wnd : 65535,
-	                                 .max_window = 65535, .rcv_wnd = r->rcv_wnd ? r->rcv_wnd : 65535, .rcv_wup = r->rcv };
+	struct tcp_repair_window win = { .snd_wl1 = r->rcv - 1,
+					 .snd_wnd = r->snd_wnd ? r->snd_wnd : 65535,
+					 .max_window = 65535,
+					 .rcv_wnd = r->rcv_wnd ? r->rcv_wnd : 65535,
+					 .rcv_wup = r->rcv };
 	unsigned n = 1;
 
 	if (r->ts)
@@ -430,7 +436,7 @@ struct plat_queue {
 	struct mnl_socket *s;
 	unsigned num;
 	char buf[80000];
-	int left;              /* bytes of buf not looked at */
+	int left; /* bytes of buf not looked at */
 	struct nlmsghdr *next;
 };
 
@@ -536,7 +542,8 @@ PLAT_USED bool plat_queue_get(struct plat_queue *q, int ms, struct plat_pkt *k)
 }
 
 /* <mark> -1: left alone. <data> NULL: the packet as it was. */
-PLAT_USED void plat_verdict(struct plat_queue *q, uint32_t id, int verdict, int64_t mark, const void *data, unsigned len)
+PLAT_USED void plat_verdict(struct plat_queue *q, uint32_t id, int verdict, int64_t mark, const void *data,
+			    unsigned len)
 {
 	struct nfqnl_msg_verdict_hdr vh = { .verdict = htonl((uint32_t)verdict), .id = htonl(id) };
 	static char buf[70000];
@@ -582,7 +589,8 @@ PLAT_USED long plat_count(const char *chain, int n)
 	long count = -1;
 	FILE *f;
 
-	snprintf(cmd, sizeof(cmd), "PATH=$PATH:/usr/sbin:/sbin iptables -w 5 -t mangle -L %s %d -v -x -n", chain, n);
+	snprintf(cmd, sizeof(cmd), "PATH=$PATH:/usr/sbin:/sbin iptables -w 5 -t mangle -L %s %d -v -x -n",
+		 chain, n);
 	f = popen(cmd, "r");
 	PLAT_NEED(f);
 	if (fgets(line, sizeof(line), f))
@@ -602,7 +610,8 @@ PLAT_USED struct plat_udp plat_udp_open(uint16_t port)
 	socklen_t l = plat_sa(&ss, "127.0.0.1", port);
 	struct plat_udp u = { socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_DGRAM, 0) };
 
-	PLAT_NEED(bind(u.rx, (struct sockaddr *)&ss, l) == 0 && connect(u.tx, (struct sockaddr *)&ss, l) == 0);
+	PLAT_NEED(bind(u.rx, (struct sockaddr *)&ss, l) == 0 &&
+		  connect(u.tx, (struct sockaddr *)&ss, l) == 0);
 	return u;
 }
 

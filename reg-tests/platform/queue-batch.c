@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A batch verdict covers every waiting packet up to its id, whoever holds them: so a gateway with held packets gives
- * single verdicts (src/l3/nfq.c).
+ * A batch verdict covers every waiting packet up to its id, whoever holds them: so a gateway with held
+ * packets gives single verdicts (src/l3/nfq.c).
  */
 #include "plat.h"
 
@@ -25,7 +25,8 @@ int main(void)
 	plat_verdict(q, k[1].id, NF_ACCEPT, -1, NULL, 0);
 	plat_is(plat_udp_got(&u, 500, "b"), "a single verdict takes one from the middle");
 	plat_verdict_batch(q, k[2].id, NF_ACCEPT);
-	plat_is(plat_udp_got(&u, 500, "a") && plat_udp_got(&u, 500, "c"), "a batch verdict takes all up to its id");
+	plat_is(plat_udp_got(&u, 500, "a") && plat_udp_got(&u, 500, "c"),
+		"a batch verdict takes all up to its id");
 	plat_is(!plat_udp_got(&u, 100, "d"), "and none above");
 	return plat_end();
 }

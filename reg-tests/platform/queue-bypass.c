@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * --queue-bypass lets packets pass when nobody listens, and makes no difference when somebody does; without it they are
- * dropped. Packets that wait when the listener dies are dropped in both cases. `on-failure` rests on it.
+ * --queue-bypass lets packets pass when nobody listens, and makes no difference when somebody does; without
+ * it they are dropped. Packets that wait when the listener dies are dropped in both cases. `on-failure` rests
+ * on it.
  */
 #include "plat.h"
 

@@ -2,7 +2,8 @@
  *
  * With NFQA_CFG_F_GSO a queue hands out segments as large as the stack made them, flagged NFQA_SKB_GSO and
  * NFQA_SKB_CSUMNOTREADY: their checksum field holds the pseudo header's sum only. A payload in the verdict
- * replaces the packet and must carry a complete checksum (seg_finish()). Without the flag packets come cut to size.
+ * replaces the packet and must carry a complete checksum (seg_finish()). Without the flag packets come cut to
+ * size.
  */
 #include "plat.h"
 
@@ -40,7 +41,8 @@ int main(void)
 	memset(data, 'a', sizeof(data));
 	PLAT_NEED(plat_sh("ip link set lo mtu 1500") == 0);
 	cli = sock_pair(&srv);
-	plat_rule("-A PREROUTING -i lo -p tcp --dport 5000 -m length --length 1000: -j NFQUEUE --queue-num 3");
+	plat_rule(
+	    "-A PREROUTING -i lo -p tcp --dport 5000 -m length --length 1000: -j NFQUEUE --queue-num 3");
 	q = plat_queue_open(3, 0xffff, NFQA_CFG_F_GSO);
 	PLAT_NEED(send(cli, data, sizeof(data), MSG_DONTWAIT) > 0);
 	while (got < sizeof(data) && plat_queue_get(q, 500, &k)) {
@@ -53,7 +55,10 @@ int main(void)
 		memcpy(copy, k.p, k.len);
 		memset(copy + ihl + (copy[ihl + 12] >> 4) * 4, 'b', k.len - ihl - (copy[ihl + 12] >> 4) * 4u);
 		plat_put(copy + ihl + 16, 0, 2);
-		plat_put(copy + ihl + 16, (uint16_t)~plat_sum(copy + ihl, k.len - ihl, plat_sum(copy + 12, 8, IPPROTO_TCP + (k.len - ihl))), 2);
+		plat_put(copy + ihl + 16,
+			 (uint16_t)~plat_sum(copy + ihl, k.len - ihl,
+					     plat_sum(copy + 12, 8, IPPROTO_TCP + (k.len - ihl))),
+			 2);
 		plat_verdict(q, k.id, NF_ACCEPT, -1, copy, k.len);
 		while (plat_readable(srv, 50)) {
 			ssize_t n = recv(srv, back, sizeof(back), 0);

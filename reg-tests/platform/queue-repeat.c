@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * NF_REPEAT with a mark: the packet goes through the chain again from its top, with the new mark, and may be accepted
- * there without coming to the queue again; a payload given with the verdict is the one that goes on. This is how
- * the daemon has a connection's class changed (include/l3/mark.h).
+ * NF_REPEAT with a mark: the packet goes through the chain again from its top, with the new mark, and may be
+ * accepted there without coming to the queue again; a payload given with the verdict is the one that goes on.
+ * This is how the daemon has a connection's class changed (include/l3/mark.h).
  */
 #include "plat.h"
 
@@ -14,7 +14,8 @@ int main(void)
 	uint8_t copy[256];
 
 	plat_begin();
-	plat_rule("-A PREROUTING -i lo -p udp -m mark --mark 0x8000000/0xc000000 -j CONNMARK --save-mark --nfmask 0x3000000 --ctmask 0xf000000");
+	plat_rule("-A PREROUTING -i lo -p udp -m mark --mark 0x8000000/0xc000000 -j CONNMARK --save-mark "
+		  "--nfmask 0x3000000 --ctmask 0xf000000");
 	plat_rule("-A PREROUTING -i lo -p udp -m mark --mark 0x8000000/0xc000000 -j ACCEPT");
 	plat_rule("-A PREROUTING -i lo -p udp");
 	plat_rule("-A PREROUTING -i lo -p udp -j NFQUEUE --queue-num 3");

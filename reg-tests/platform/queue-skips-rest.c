@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A packet accepted by verdict goes on behind the chain that queued it: rules after the queue rule do not see it.
- * That is why our chains are jumped to last (src/l3/steer_plan.c).
+ * A packet accepted by verdict goes on behind the chain that queued it: rules after the queue rule do not see
+ * it. That is why our chains are jumped to last (src/l3/steer_plan.c).
  */
 #include "plat.h"
 
@@ -22,7 +22,8 @@ int main(void)
 	PLAT_NEED(plat_queue_get(q, 500, &k));
 	plat_verdict(q, k.id, NF_ACCEPT, 7, NULL, 0);
 	plat_is(plat_udp_got(&u, 500, "one"), "the packet arrives");
-	plat_is(plat_count("PREROUTING", 1) == 1 && plat_count("PREROUTING", 3) == 0, "rules after the queue did not see it");
+	plat_is(plat_count("PREROUTING", 1) == 1 && plat_count("PREROUTING", 3) == 0,
+		"rules after the queue did not see it");
 	plat_is(plat_count("INPUT", 1) == 1, "the next hook did, with the verdict's mark");
 	return plat_end();
 }

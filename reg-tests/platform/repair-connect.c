@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A socket under TCP_REPAIR is bound to an address that is not ours, connects without sending anything, and is
- * established: src/border/repair.c makes pseudo sockets so.
+ * A socket under TCP_REPAIR is bound to an address that is not ours, connects without sending anything, and
+ * is established: src/border/repair.c makes pseudo sockets so.
  */
 #include "plat.h"
 
@@ -17,10 +17,20 @@ static void show(const struct plat_wire *w, const char *name, const struct plat_
 
 int main(void)
 {
-	struct plat_repair r4 = { .own = "192.0.2.7", .own_port = 80, .peer = "198.51.100.9", .peer_port = 4000,
-	                          .snd = 1000, .rcv = 2000, .ts = true, .tsval = 500 };
-	struct plat_repair r6 = { .own = "2001:db8::7", .own_port = 80, .peer = "2001:db8:1::9", .peer_port = 4000,
-	                          .snd = 0xffffffff, .rcv = 0 };
+	struct plat_repair r4 = { .own = "192.0.2.7",
+				  .own_port = 80,
+				  .peer = "198.51.100.9",
+				  .peer_port = 4000,
+				  .snd = 1000,
+				  .rcv = 2000,
+				  .ts = true,
+				  .tsval = 500 };
+	struct plat_repair r6 = { .own = "2001:db8::7",
+				  .own_port = 80,
+				  .peer = "2001:db8:1::9",
+				  .peer_port = 4000,
+				  .snd = 0xffffffff,
+				  .rcv = 0 };
 	struct plat_wire w;
 	struct sockaddr_storage own;
 	socklen_t l;

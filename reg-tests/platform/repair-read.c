@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What a demotion reads: under repair both sequences, the window and the timestamp of a socket that has worked; and how
- * it knows that nothing is left: SIOCINQ, SIOCOUTQ, and SO_MEMINFO for out-of-order data that neither shows.
+ * What a demotion reads: under repair both sequences, the window and the timestamp of a socket that has
+ * worked; and how it knows that nothing is left: SIOCINQ, SIOCOUTQ, and SO_MEMINFO for out-of-order data that
+ * neither shows.
  */
 #include <linux/sock_diag.h>
 
@@ -40,10 +41,26 @@ static uint32_t queue_seq(int fd, int queue)
 
 int main(void)
 {
-	struct plat_repair r = { .own = "10.7.0.1", .own_port = 80, .peer = "198.51.100.9", .peer_port = 4000, .snd = 1000, .rcv = 2000,
-	                         .ts = true, .tsval = 70000 };
-	struct plat_tcp in = { .src = r.peer, .dst = r.own, .sport = 4000, .dport = 80, .seq = 2000, .ack = 1000, .ts = true, .tsval = 9,
-	                       .flags = PLAT_ACK | PLAT_PSH, .win = 777, .data = "hello", .len = 5 };
+	struct plat_repair r = { .own = "10.7.0.1",
+				 .own_port = 80,
+				 .peer = "198.51.100.9",
+				 .peer_port = 4000,
+				 .snd = 1000,
+				 .rcv = 2000,
+				 .ts = true,
+				 .tsval = 70000 };
+	struct plat_tcp in = { .src = r.peer,
+			       .dst = r.own,
+			       .sport = 4000,
+			       .dport = 80,
+			       .seq = 2000,
+			       .ack = 1000,
+			       .ts = true,
+			       .tsval = 9,
+			       .flags = PLAT_ACK | PLAT_PSH,
+			       .win = 777,
+			       .data = "hello",
+			       .len = 5 };
 	struct tcp_repair_window win;
 	struct plat_tcp out;
 	struct plat_wire w;
@@ -55,15 +72,18 @@ int main(void)
 	plat_begin();
 	w = plat_wire_up();
 	fd = plat_repair_socket(&r);
-	plat_is(queued(fd, SIOCINQ) == 0 && queued(fd, SIOCOUTQ) == 0 && rmem(fd) == 0, "fresh: nothing anywhere");
+	plat_is(queued(fd, SIOCINQ) == 0 && queued(fd, SIOCOUTQ) == 0 && rmem(fd) == 0,
+		"fresh: nothing anywhere");
 
 	in.seq = 2005;
 	plat_tcp_send(&w, &in);
 	PLAT_NEED(plat_tcp_recv(&w, 300, &out) && out.ack == 2000);
-	plat_is(queued(fd, SIOCINQ) == 0 && rmem(fd) > 0, "data out of order: nothing to read, and memory is used");
+	plat_is(queued(fd, SIOCINQ) == 0 && rmem(fd) > 0,
+		"data out of order: nothing to read, and memory is used");
 	in.seq = 2000;
 	plat_tcp_send(&w, &in);
-	plat_is(plat_tcp_recv(&w, 300, &out) && out.ack == 2010 && queued(fd, SIOCINQ) == 10, "the gap is filled: 10 bytes");
+	plat_is(plat_tcp_recv(&w, 300, &out) && out.ack == 2010 && queued(fd, SIOCINQ) == 10,
+		"the gap is filled: 10 bytes");
 	PLAT_NEED(recv(fd, buf, sizeof(buf), 0) == 10);
 	plat_is(rmem(fd) == 0, "read: no memory is used");
 
@@ -81,7 +101,8 @@ int main(void)
 	plat_is(win.snd_wnd == 555 && win.rcv_wup <= 2010, "and the windows: %u", win.snd_wnd);
 	l = sizeof(ts);
 	PLAT_NEED(getsockopt(fd, IPPROTO_TCP, TCP_TIMESTAMP, &ts, &l) == 0);
-	plat_is(ts >= out.tsval && ts - out.tsval < 1000, "TCP_TIMESTAMP reads what it would send now: %u after %u", ts, out.tsval);
+	plat_is(ts >= out.tsval && ts - out.tsval < 1000,
+		"TCP_TIMESTAMP reads what it would send now: %u after %u", ts, out.tsval);
 	close(fd);
 	return plat_end();
 }

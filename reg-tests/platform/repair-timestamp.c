@@ -7,8 +7,14 @@
 /* how far the socket's TSval is from <v> after some milliseconds */
 static uint32_t drift(const struct plat_wire *w, uint16_t port, uint32_t v)
 {
-	struct plat_repair r = { .own = "10.7.0.1", .own_port = port, .peer = "198.51.100.9", .peer_port = 4000, .snd = 1000, .rcv = 2000,
-	                         .ts = true, .tsval = v };
+	struct plat_repair r = { .own = "10.7.0.1",
+				 .own_port = port,
+				 .peer = "198.51.100.9",
+				 .peer_port = 4000,
+				 .snd = 1000,
+				 .rcv = 2000,
+				 .ts = true,
+				 .tsval = v };
 	struct plat_tcp out = { 0 };
 	int fd = plat_repair_socket(&r);
 
@@ -28,7 +34,8 @@ int main(void)
 	plat_begin();
 	w = plat_wire_up();
 	even = drift(&w, 80, 1000000);
-	plat_is(even >= 25 && even < 1000, "an even value counts milliseconds from there: +%u after 30 ms", even);
+	plat_is(even >= 25 && even < 1000, "an even value counts milliseconds from there: +%u after 30 ms",
+		even);
 	odd = drift(&w, 81, 1000001);
 	if (odd < 1000)
 		printf("ok - this kernel has no microsecond timestamps: +%u\n", odd);

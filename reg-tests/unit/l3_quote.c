@@ -94,7 +94,8 @@ Test(l3_quote, no_truncation_or_damage_is_read_beyond)
 {
 	srand(5);
 	for (int i = 0; i < 20000; i++) {
-		unsigned len = mk(i & 1, (unsigned)rand() % 60), have = (unsigned)rand() % (len + 1), hits = (unsigned)rand() % 4;
+		unsigned len = mk(i & 1, (unsigned)rand() % 60), have = (unsigned)rand() % (len + 1),
+			 hits = (unsigned)rand() % 4;
 		struct xlate x = { .delta = { 1, 2 } };
 		uint8_t *heap = malloc(have ? have : 1);
 

@@ -41,8 +41,13 @@ static enum seg_err parse_exact(const uint8_t *p, uint32_t have, uint32_t wire, 
 
 Test(l3_seg, an_ipv4_segment_is_found_where_it_lies)
 {
-	struct pkt k = { .seq = 0x01020304, .ack = 0xa0b0c0d0, .flags = SEG_ACK | SEG_PSH, .win = 501,
-	                 .ip_opt = 8, .data = "hello", .data_len = 5 };
+	struct pkt k = { .seq = 0x01020304,
+			 .ack = 0xa0b0c0d0,
+			 .flags = SEG_ACK | SEG_PSH,
+			 .win = 501,
+			 .ip_opt = 8,
+			 .data = "hello",
+			 .data_len = 5 };
 	char a[ADDR_STRLEN];
 
 	cr_assert_eq(parse(&k), SEG_OK);
@@ -73,8 +78,9 @@ Test(l3_seg, an_ipv6_segment_behind_an_extension_header_is_found)
 
 Test(l3_seg, options_of_a_syn_are_read)
 {
-	struct pkt k = { .flags = SEG_SYN, PKT_OPT(PKT_MSS("\x05\xb4") PKT_SACKP PKT_TS("\0\0\1\0", "\0\0\0\2")
-	                 PKT_NOP PKT_WS("\x0f")) };
+	struct pkt k = { .flags = SEG_SYN,
+			 PKT_OPT(PKT_MSS("\x05\xb4") PKT_SACKP PKT_TS("\0\0\1\0", "\0\0\0\2")
+				     PKT_NOP PKT_WS("\x0f")) };
 
 	cr_assert_eq(parse(&k), SEG_OK);
 	cr_assert_eq(s.opts, SEG_OPT_MSS | SEG_OPT_SACKP | SEG_OPT_TS | SEG_OPT_WS);
@@ -94,7 +100,12 @@ Test(l3_seg, mss_and_scale_outside_a_syn_do_not_count)
 
 Test(l3_seg, sack_blocks_are_found)
 {
-	struct pkt k = { .flags = SEG_ACK, PKT_OPT("\1\1\5\x12" "\0\0\0\1" "\0\0\0\2" "\xff\xff\xff\xf0" "\0\0\0\5") };
+	struct pkt k = { .flags = SEG_ACK,
+			 PKT_OPT("\1\1\5\x12"
+				 "\0\0\0\1"
+				 "\0\0\0\2"
+				 "\xff\xff\xff\xf0"
+				 "\0\0\0\5") };
 	uint32_t l, r;
 
 	cr_assert_eq(parse(&k), SEG_OK);
@@ -107,15 +118,25 @@ Test(l3_seg, sack_blocks_are_found)
 
 Test(l3_seg, options_that_forbid_promotion_are_recognised)
 {
-	struct { const char *opt; unsigned n; uint16_t want; } t[] = {
+	struct {
+		const char *opt;
+		unsigned n;
+		uint16_t want;
+	} t[] = {
 		{ "\x1e\x04\0\0", 4, SEG_OPT_MPTCP },
-		{ "\x13\x12" "0123456789abcdef", 18, SEG_OPT_MD5 },
+		{ "\x13\x12"
+		  "0123456789abcdef",
+		  18, SEG_OPT_MD5 },
 		{ "\x1d\x04\1\2", 4, SEG_OPT_AO },
 		{ "\x22\x02", 2, SEG_OPT_TFO },
 		{ "\xfe\x04\xf9\x89", 4, SEG_OPT_TFO },
 		{ "\xfe\x04\x12\x34", 4, SEG_OPT_OTHER },
-		{ "\x08\x09" "0123456", 9, 0 },
-		{ "\x05\x0b" "012345678", 11, 0 },
+		{ "\x08\x09"
+		  "0123456",
+		  9, 0 },
+		{ "\x05\x0b"
+		  "012345678",
+		  11, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
@@ -145,16 +166,24 @@ Test(l3_seg, malformed_options_end_there_and_what_came_before_counts)
 
 Test(l3_seg, every_truncation_is_short_and_never_read_beyond)
 {
-	struct pkt k[] = { { .flags = SEG_ACK, .data_len = 33, PKT_OPT("\1\1\5\x0a" "\0\0\0\1" "\0\0\0\2") },
-	                   { .v6 = true, .ip_opt = 24, .flags = SEG_ACK, .data_len = 33,
-	                     PKT_OPT(PKT_NOP PKT_NOP PKT_TS("abcd", "efgh")) } };
+	struct pkt k[] = { { .flags = SEG_ACK,
+			     .data_len = 33,
+			     PKT_OPT("\1\1\5\x0a"
+				     "\0\0\0\1"
+				     "\0\0\0\2") },
+			   { .v6 = true,
+			     .ip_opt = 24,
+			     .flags = SEG_ACK,
+			     .data_len = 33,
+			     PKT_OPT(PKT_NOP PKT_NOP PKT_TS("abcd", "efgh")) } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(k); i++) {
 		unsigned len = pkt_make(buf, &k[i]), head = len - 33;
 		struct seg t;
 
 		for (unsigned n = 0; n < len; n++)
-			cr_assert_eq(parse_exact(buf, n, len, &t), n < head ? SEG_SHORT : SEG_OK, "%zu: %u of %u", i, n, len);
+			cr_assert_eq(parse_exact(buf, n, len, &t), n < head ? SEG_SHORT : SEG_OK,
+				     "%zu: %u of %u", i, n, len);
 		cr_assert_eq(t.data_len, 33);
 		cr_assert_eq(seg_is_whole(&t), false);
 	}
@@ -264,9 +293,15 @@ Test(l3_seg, more_extension_headers_than_any_real_packet_has_are_refused)
 
 Test(l3_seg, writing_keeps_the_checksum_right)
 {
-	struct pkt k = { .seq = 0xfffffffe, .ack = 5, .flags = SEG_ACK, .win = 9, .data_len = 77,
-	                 /* timestamps at an odd place, SACK at another */
-	                 PKT_OPT(PKT_NOP PKT_TS("\xff\xff\xff\xff", "\0\0\0\1") "\5\x0a" "\0\0\0\1" "\x80\0\0\2") };
+	struct pkt k = { .seq = 0xfffffffe,
+			 .ack = 5,
+			 .flags = SEG_ACK,
+			 .win = 9,
+			 .data_len = 77,
+			 /* timestamps at an odd place, SACK at another */
+			 PKT_OPT(PKT_NOP PKT_TS("\xff\xff\xff\xff", "\0\0\0\1") "\5\x0a"
+										"\0\0\0\1"
+										"\x80\0\0\2") };
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		k.v6 = v6;
@@ -335,8 +370,14 @@ Test(l3_seg, checksums_of_any_length_and_alignment_agree_with_the_naive_sum)
 Test(l3_seg, the_ack_that_rode_on_data_can_be_sent_alone)
 {
 	uint8_t out[SEG_BUILD_MAX];
-	struct pkt k = { .seq = 50, .ack = 60, .flags = SEG_ACK | SEG_PSH | SEG_FIN | SEG_URG, .urp = 3, .win = 77,
-	                 .data_len = 5000, .ip_opt = 8, PKT_OPT(PKT_NOP PKT_NOP PKT_TS("abcd", "efgh")) };
+	struct pkt k = { .seq = 50,
+			 .ack = 60,
+			 .flags = SEG_ACK | SEG_PSH | SEG_FIN | SEG_URG,
+			 .urp = 3,
+			 .win = 77,
+			 .data_len = 5000,
+			 .ip_opt = 8,
+			 PKT_OPT(PKT_NOP PKT_NOP PKT_TS("abcd", "efgh")) };
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct seg c;
@@ -391,8 +432,15 @@ Test(l3_seg, a_reset_answers_as_the_rfc_says)
 
 Test(l3_seg, random_damage_is_survived)
 {
-	struct pkt k[] = { { .flags = SEG_ACK, .data_len = 20, .ip_opt = 8, PKT_OPT("\1\1\5\x0a" "\0\0\0\1" "\0\0\0\2") },
-	                   { .v6 = true, .ip_opt = 24, .flags = SEG_SYN, PKT_OPT(PKT_MSS("\x05\xb4") PKT_SACKP) } };
+	struct pkt k[] = {
+		{ .flags = SEG_ACK,
+		  .data_len = 20,
+		  .ip_opt = 8,
+		  PKT_OPT("\1\1\5\x0a"
+			  "\0\0\0\1"
+			  "\0\0\0\2") },
+		{ .v6 = true, .ip_opt = 24, .flags = SEG_SYN, PKT_OPT(PKT_MSS("\x05\xb4") PKT_SACKP) }
+	};
 
 	srand(1);
 	for (int i = 0; i < 40000; i++) {

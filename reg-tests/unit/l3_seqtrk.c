@@ -25,8 +25,8 @@ static enum seqtrk_res see(int d, uint8_t flags, uint32_t seq, uint32_t ack, uin
 }
 
 #define ALL_OPTS(ws, ts) PKT_OPT(PKT_MSS("\x05\xb4") PKT_SACKP PKT_TS(ts, "\0\0\0\0") PKT_NOP PKT_WS(ws))
-#define C 0xfffffff0u /* client's ISN: wraps soon */
-#define S 1000u       /* server's */
+#define C                0xfffffff0u /* client's ISN: wraps soon */
+#define S                1000u       /* server's */
 
 static void syn(void)
 {
@@ -38,8 +38,12 @@ static void syn(void)
 
 static enum seqtrk_res synack(uint32_t isn)
 {
-	struct pkt k = { .reverse = true, .flags = SEG_SYN | SEG_ACK, .seq = isn, .ack = C + 1, .win = 65000,
-	                 ALL_OPTS("\x02", "\0\0\0\x20") };
+	struct pkt k = { .reverse = true,
+			 .flags = SEG_SYN | SEG_ACK,
+			 .seq = isn,
+			 .ack = C + 1,
+			 .win = 65000,
+			 ALL_OPTS("\x02", "\0\0\0\x20") };
 
 	s = pkt_seg(buf, &k);
 	return seqtrk_see(&t, 1, &s, NULL);
@@ -93,7 +97,11 @@ Test(l3_seqtrk, a_handshake_tells_all_that_a_pseudo_socket_needs)
 
 Test(l3_seqtrk, the_timestamp_for_repair_is_even_and_rounded_up)
 {
-	struct pkt k = { .flags = SEG_ACK, .seq = C + 1, .ack = S + 1, .win = 1, PKT_OPT(PKT_NOP PKT_NOP PKT_TS("\0\0\0\x33", "\0\0\0\0")) };
+	struct pkt k = { .flags = SEG_ACK,
+			 .seq = C + 1,
+			 .ack = S + 1,
+			 .win = 1,
+			 PKT_OPT(PKT_NOP PKT_NOP PKT_TS("\0\0\0\x33", "\0\0\0\0")) };
 	struct seqtrk_repair r;
 
 	establish();
@@ -105,7 +113,12 @@ Test(l3_seqtrk, the_timestamp_for_repair_is_even_and_rounded_up)
 
 Test(l3_seqtrk, only_options_of_both_ends_are_in_force)
 {
-	struct pkt k = { .reverse = true, .flags = SEG_SYN | SEG_ACK, .seq = S, .ack = C + 1, .win = 65000, PKT_OPT(PKT_SACKP) };
+	struct pkt k = { .reverse = true,
+			 .flags = SEG_SYN | SEG_ACK,
+			 .seq = S,
+			 .ack = C + 1,
+			 .win = 65000,
+			 PKT_OPT(PKT_SACKP) };
 	struct seqtrk_repair r;
 
 	syn();
@@ -299,8 +312,15 @@ Test(l3_seqtrk, a_new_connection_on_old_ports_is_seen_after_the_end_only)
 Test(l3_seqtrk, what_forbids_promotion_has_a_name)
 {
 	struct pkt mp = { .flags = SEG_SYN, .seq = C, .win = 9, PKT_OPT("\x1e\x04\0\0") };
-	struct pkt mpa = { .reverse = true, .flags = SEG_SYN | SEG_ACK, .seq = S, .ack = C + 1, .win = 9, PKT_OPT("\x1e\x04\0\0") };
-	struct pkt urg = { .flags = SEG_ACK | SEG_URG, .seq = C + 1, .ack = S + 1, .win = 9, .urp = 1, .data_len = 1 };
+	struct pkt mpa = { .reverse = true,
+			   .flags = SEG_SYN | SEG_ACK,
+			   .seq = S,
+			   .ack = C + 1,
+			   .win = 9,
+			   PKT_OPT("\x1e\x04\0\0") };
+	struct pkt urg = {
+		.flags = SEG_ACK | SEG_URG, .seq = C + 1, .ack = S + 1, .win = 9, .urp = 1, .data_len = 1
+	};
 
 	s = pkt_seg(buf, &mp);
 	seqtrk_init(&t, &s);
@@ -364,7 +384,8 @@ Test(l3_seqtrk, relearning_takes_the_next_segment_of_each_direction)
 	cr_assert_eq(see(1, SEG_ACK, S + 9000000, C + 5000050, 600, 0), SEQTRK_OK);
 	cr_assert(seqtrk_known(&t));
 	cr_assert_null(seqtrk_refusal(&t));
-	cr_assert_eq(see(1, SEG_ACK, S + 9000000, C + 5000400, 600, 0), SEQTRK_OK, "what passed unseen is acknowledged");
+	cr_assert_eq(see(1, SEG_ACK, S + 9000000, C + 5000400, 600, 0), SEQTRK_OK,
+		     "what passed unseen is acknowledged");
 	seqtrk_repair(&t, 1, NULL, &r);
 	cr_assert_eq(r.rcv_seq, C + 5000400);
 	cr_assert_eq(r.wscale_own, 2, "the handshake's facts stay");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Steering: texts without privileges, then the real thing in namespaces of its own: put in, taken out, crashed,
- * failed half way, and packets of a TCP connection that pass the queue as marks.md says. Root tests skip otherwise.
+ * Steering: texts without privileges, then the real thing in namespaces of its own: put in, taken out,
+ * crashed, failed half way, and packets of a TCP connection that pass the queue as marks.md says. Root tests
+ * skip otherwise.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -28,7 +29,9 @@ static struct steer_plan *plan_of(struct steer_gateway *gw, unsigned n)
 static const struct steer_ports web[] = { { 80, 80 }, { 443, 443 }, { 8000, 8100 } };
 static struct steer_match to_web = { .in = "c0", .out = "s0", .ports = web, .nb_ports = 3 };
 static struct steer_match any;
-static struct steer_gateway edge = { .name = "edge", .queue_first = 4, .queue_last = 7, .match = &to_web, .nb_match = 1 };
+static struct steer_gateway edge = {
+	.name = "edge", .queue_first = 4, .queue_last = 7, .match = &to_web, .nb_match = 1
+};
 
 #define has(text, what) (strstr(text, what) != NULL)
 
@@ -37,12 +40,16 @@ Test(l3_steer, first_packets_are_described_by_their_match_line)
 	struct steer_plan *p = plan_of(&edge, 1);
 	const char *r = steer_plan_rules(p, AF_INET);
 
-	cr_assert(has(r, "-A STANDIN_FWD -i c0 -o s0 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports "
-	                 "80,443,8000:8100 -g STANDIN_NEW0\n"), "%s", r);
-	cr_assert(has(r, "-A STANDIN_FWD -i s0 -o c0 -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --sports "
-	                 "80,443,8000:8100 -g STANDIN_STRAY0\n"), "replies of what the tracker forgot");
+	cr_assert(has(r, "-A STANDIN_FWD -i c0 -o s0 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m "
+			 "multiport --dports "
+			 "80,443,8000:8100 -g STANDIN_NEW0\n"),
+		  "%s", r);
+	cr_assert(has(r, "-A STANDIN_FWD -i s0 -o c0 -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m "
+			 "multiport --sports "
+			 "80,443,8000:8100 -g STANDIN_STRAY0\n"),
+		  "replies of what the tracker forgot");
 	cr_assert(has(r, "-A STANDIN_NEW0 -j CONNMARK --set-xmark 0x01000000/0x0f000000\n"
-	                 "-A STANDIN_NEW0 -j NFQUEUE --queue-balance 4:7 --queue-bypass\n"));
+			 "-A STANDIN_NEW0 -j NFQUEUE --queue-balance 4:7 --queue-bypass\n"));
 	cr_assert(has(r, "-A STANDIN_HARDQ -j NFQUEUE --queue-balance 4:7\n"), "hard: no bypass");
 	cr_assert(has(steer_plan_rules(p, AF_INET6), "-p ipv6-icmp"));
 	steer_plan_free(&p);
@@ -57,8 +64,9 @@ Test(l3_steer, on_failure_block_leaves_no_bypass)
 	gw.block = true;
 	gw.queue_last = gw.queue_first;
 	p = plan_of(&gw, 1);
-	cr_assert(has(steer_plan_rules(p, AF_INET), "-A STANDIN_NEW0 -j CONNMARK --set-xmark 0x02000000/0x0f000000\n"
-	                                            "-A STANDIN_NEW0 -j NFQUEUE --queue-num 4\n"));
+	cr_assert(has(steer_plan_rules(p, AF_INET),
+		      "-A STANDIN_NEW0 -j CONNMARK --set-xmark 0x02000000/0x0f000000\n"
+		      "-A STANDIN_NEW0 -j NFQUEUE --queue-num 4\n"));
 	cr_assert(has(steer_plan_rules(p, AF_INET), "-A STANDIN_STRAY0 -j NFQUEUE --queue-num 4\n"));
 	steer_plan_free(&p);
 }
@@ -73,8 +81,11 @@ Test(l3_steer, more_ports_than_a_rule_takes_make_more_rules)
 	for (uint16_t i = 0; i < 20; i++)
 		many[i] = (struct steer_ports){ (uint16_t)(100 * i + 1), (uint16_t)(100 * i + 1 + (i < 3)) };
 	p = plan_of(&gw, 1);
-	cr_assert(has(steer_plan_rules(p, AF_INET), "--dports 1:2,101:102,201:202,301,401,501,601,701,801,901,1001,1101 -g STANDIN_NEW0\n"));
-	cr_assert(has(steer_plan_rules(p, AF_INET), "--dports 1201,1301,1401,1501,1601,1701,1801,1901 -g STANDIN_NEW0\n"));
+	cr_assert(
+	    has(steer_plan_rules(p, AF_INET),
+		"--dports 1:2,101:102,201:202,301,401,501,601,701,801,901,1001,1101 -g STANDIN_NEW0\n"));
+	cr_assert(has(steer_plan_rules(p, AF_INET),
+		      "--dports 1201,1301,1401,1501,1601,1701,1801,1901 -g STANDIN_NEW0\n"));
 	steer_plan_free(&p);
 }
 
@@ -98,15 +109,19 @@ Test(l3_steer, a_match_of_one_family_makes_no_rules_of_the_other)
 Test(l3_steer, with_several_gateways_the_original_tuple_chooses_the_queue)
 {
 	struct steer_match m = { .in = "" };
-	struct steer_gateway gw[2] = { edge, { .name = "two", .queue_first = 9, .queue_last = 9, .match = &m, .nb_match = 1 } };
+	struct steer_gateway gw[2] = {
+		edge, { .name = "two", .queue_first = 9, .queue_last = 9, .match = &m, .nb_match = 1 }
+	};
 	struct steer_plan *p;
 	const char *r;
 
 	netmask_parse(&m.dst, STR("10.1.0.0/16"));
 	p = plan_of(gw, 2);
 	r = steer_plan_rules(p, AF_INET);
-	cr_assert(has(r, "-A STANDIN_SOFTQ -p tcp -m conntrack --ctorigdstport 8000:8100 -j NFQUEUE --queue-balance 4:7 --queue-bypass\n"));
-	cr_assert(has(r, "-A STANDIN_HARDQ -p tcp -m conntrack --ctorigdst 10.1.0.0/16 -j NFQUEUE --queue-num 9\n"));
+	cr_assert(has(r, "-A STANDIN_SOFTQ -p tcp -m conntrack --ctorigdstport 8000:8100 -j NFQUEUE "
+			 "--queue-balance 4:7 --queue-bypass\n"));
+	cr_assert(has(
+	    r, "-A STANDIN_HARDQ -p tcp -m conntrack --ctorigdst 10.1.0.0/16 -j NFQUEUE --queue-num 9\n"));
 	cr_assert(has(r, "-A STANDIN_HARDQ -j NFQUEUE --queue-balance 4:7\n"), "and something always does");
 	steer_plan_free(&p);
 }
@@ -128,7 +143,8 @@ Test(l3_steer, every_rule_that_touches_a_mark_has_a_mask)
 			cr_assert_eq(v & ~0x780ul, 0, "%s", l);
 			cr_assert(mask && (mask & ~0x780ul) == 0, "%s", l);
 		}
-		cr_assert(!strstr(l, "--save-mark") || strstr(l, "--nfmask 0x00000180 --ctmask 0x00000780"), "%s", l);
+		cr_assert(!strstr(l, "--save-mark") || strstr(l, "--nfmask 0x00000180 --ctmask 0x00000780"),
+			  "%s", l);
 		free((void *)l);
 	}
 	steer_plan_free(&p);
@@ -152,14 +168,16 @@ Test(l3_steer, what_cannot_be_steered_is_refused_with_a_reason)
 
 Test(l3_steer, leftovers_go_in_the_transaction_that_brings_the_new)
 {
-	const char *saved = "# Generated\n*mangle\n:PREROUTING ACCEPT [0:0]\n:STANDIN_PRE - [0:0]\n:STANDIN_OLD - [0:0]\n"
-	                    "-A PREROUTING -s 1.2.3.4/32 -j MARK --set-xmark 0x1/0xff\n"
-	                    "-A PREROUTING ! -i lo -p tcp -j STANDIN_PRE\n-A FORWARD -g STANDIN_OLD\n"
-	                    "-A STANDIN_PRE -j STANDIN_OLD\nCOMMIT\n";
+	const char *saved =
+	    "# Generated\n*mangle\n:PREROUTING ACCEPT [0:0]\n:STANDIN_PRE - [0:0]\n:STANDIN_OLD - [0:0]\n"
+	    "-A PREROUTING -s 1.2.3.4/32 -j MARK --set-xmark 0x1/0xff\n"
+	    "-A PREROUTING ! -i lo -p tcp -j STANDIN_PRE\n-A FORWARD -g STANDIN_OLD\n"
+	    "-A STANDIN_PRE -j STANDIN_OLD\nCOMMIT\n";
 	char *m = steer_merge(saved, "*mangle\n:STANDIN_PRE - [0:0]\n-A PREROUTING -j STANDIN_PRE\nCOMMIT\n");
 
-	cr_assert_str_eq(m, "*mangle\n:STANDIN_OLD - [0:0]\n-D PREROUTING ! -i lo -p tcp -j STANDIN_PRE\n-D FORWARD -g STANDIN_OLD\n"
-	                    ":STANDIN_PRE - [0:0]\n-A PREROUTING -j STANDIN_PRE\n-X STANDIN_OLD\nCOMMIT\n");
+	cr_assert_str_eq(m, "*mangle\n:STANDIN_OLD - [0:0]\n-D PREROUTING ! -i lo -p tcp -j STANDIN_PRE\n-D "
+			    "FORWARD -g STANDIN_OLD\n"
+			    ":STANDIN_PRE - [0:0]\n-A PREROUTING -j STANDIN_PRE\n-X STANDIN_OLD\nCOMMIT\n");
 	free(m);
 	m = steer_merge(saved, "");
 	cr_assert(has(m, "-X STANDIN_PRE\n") && has(m, "-X STANDIN_OLD\n") && !has(m, "1.2.3.4"), "%s", m);
@@ -169,29 +187,40 @@ Test(l3_steer, leftovers_go_in_the_transaction_that_brings_the_new)
 
 Test(l3_steer, a_rule_that_erases_connection_marks_is_found)
 {
-	char *r = steer_conflict("-A PREROUTING -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff\n"
-	                         "-A STANDIN_REQ -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff\n"
-	                         "-A POSTROUTING -o ppp0 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff\n");
+	char *r = steer_conflict(
+	    "-A PREROUTING -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff\n"
+	    "-A STANDIN_REQ -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff\n"
+	    "-A POSTROUTING -o ppp0 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff\n");
 
-	cr_assert_str_eq(r, "-A POSTROUTING -o ppp0 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff");
+	cr_assert_str_eq(
+	    r, "-A POSTROUTING -o ppp0 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff");
 	free(r);
-	cr_assert_null(steer_conflict("-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff\n"));
+	cr_assert_null(steer_conflict(
+	    "-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff\n"));
 }
 
 Test(l3_steer, what_iptables_says_becomes_one_clear_line)
 {
-	const char *text = "*mangle\n:X - [0:0]\n-A X -j NFQUEUE --queue-num 1\n-A X -m socket --transparent -j RETURN\nCOMMIT\n";
+	const char *text = "*mangle\n:X - [0:0]\n-A X -j NFQUEUE --queue-num 1\n-A X -m socket --transparent "
+			   "-j RETURN\nCOMMIT\n";
 
-	cr_assert_eq(steer_explain("iptables-restore", text, "iptables-restore v1.8.9 (nf_tables): Could not fetch rule set generation id: "
-	                           "Permission denied (you must be root)\n", &err), -EPERM);
+	cr_assert_eq(
+	    steer_explain("iptables-restore", text,
+			  "iptables-restore v1.8.9 (nf_tables): Could not fetch rule set generation id: "
+			  "Permission denied (you must be root)\n",
+			  &err),
+	    -EPERM);
 	cr_assert_str_eq(err, "iptables-restore: no permission: it needs CAP_NET_ADMIN (root)");
 	free(err), err = NULL;
-	cr_assert_eq(steer_explain("iptables-restore", text, "line 4: RULE_APPEND failed (No such file or directory): rule in chain X\n", &err),
+	cr_assert_eq(
+	    steer_explain("iptables-restore", text,
+			  "line 4: RULE_APPEND failed (No such file or directory): rule in chain X\n", &err),
 	    -EOPNOTSUPP);
 	cr_assert(has(err, "'-A X -m socket --transparent -j RETURN'") && has(err, "xt_socket"), "%s", err);
 	cr_assert_null(strchr(err, '\n'));
 	free(err), err = NULL;
-	cr_assert_eq(steer_explain("iptables-restore", text, "iptables-restore: line 3 failed\n", &err), -EOPNOTSUPP);
+	cr_assert_eq(steer_explain("iptables-restore", text, "iptables-restore: line 3 failed\n", &err),
+		     -EOPNOTSUPP);
 	cr_assert(has(err, "xt_NFQUEUE"), "%s", err);
 	free(err), err = NULL;
 	cr_assert_eq(steer_explain("iptables-restore", text, "segfault\nor so\n", &err), -EIO);
@@ -236,10 +265,11 @@ static void root_begin(void)
 /* everything that steering may touch, as one text */
 static char *host_state(void)
 {
-	static const char cmd[] =
-	    "PATH=$PATH:/usr/sbin:/sbin; for i in iptables ip6tables; do $i-save -t mangle | sed '/^#/d;s/\\[[0-9:]*\\]//'; done;"
-	    "ip rule; ip -6 rule; ip route show table 1000 2>/dev/null; ip -6 route show table 1000 2>/dev/null; cat /proc/sys/net/ipv4/tcp_early_demux "
-	    "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal";
+	static const char cmd[] = "PATH=$PATH:/usr/sbin:/sbin; for i in iptables ip6tables; do $i-save -t "
+				  "mangle | sed '/^#/d;s/\\[[0-9:]*\\]//'; done;"
+				  "ip rule; ip -6 rule; ip route show table 1000 2>/dev/null; ip -6 route "
+				  "show table 1000 2>/dev/null; cat /proc/sys/net/ipv4/tcp_early_demux "
+				  "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal";
 	struct buf b = { 0 };
 	char part[4096];
 	FILE *f = popen(cmd, "r");
@@ -273,14 +303,17 @@ static unsigned files_in_dir(void)
 
 Test(l3_steer, steering_goes_in_again_and_out_without_a_trace)
 {
-	struct steer_gateway two[2] = { edge, { .name = "two", .queue_first = 9, .queue_last = 9, .match = &any, .nb_match = 1 } };
+	struct steer_gateway two[2] = {
+		edge, { .name = "two", .queue_first = 9, .queue_last = 9, .match = &any, .nb_match = 1 }
+	};
 	struct steer_plan *p, *q;
 	struct steer *st;
 	char *before, *once, *again;
 
 	root_begin();
 	plat_sh("iptables -t mangle -A PREROUTING -p udp -j MARK --set-mark 1");
-	plat_sh("iptables-save -t mangle; ip6tables-save -t mangle; iptables -t mangle -A PREROUTING -m conntrack --ctstate NEW");
+	plat_sh("iptables-save -t mangle; ip6tables-save -t mangle; iptables -t mangle -A PREROUTING -m "
+		"conntrack --ctstate NEW");
 	before = host_state();
 	p = plan_of(two, 2);
 	q = plan_of(&edge, 1);
@@ -358,7 +391,8 @@ Test(l3_steer, two_daemons_do_not_steer_one_namespace)
 	cr_assert_eq(steer_open(&st, dir, &err), 0);
 	apply_ok(st, p);
 	cr_assert_eq(steer_open(&other, dir, &err), -EBUSY);
-	snprintf(want, sizeof(want), "this network namespace is steered by another standin (pid %d)", (int)getpid());
+	snprintf(want, sizeof(want), "this network namespace is steered by another standin (pid %d)",
+		 (int)getpid());
 	cr_assert_str_eq(err, want);
 	cr_assert_eq(steer_withdraw(st, NULL), 0);
 	steer_close(&st);
@@ -373,7 +407,9 @@ static void break_program(const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	f = fopen(path, "w");
-	fputs("#!/bin/sh\necho 'line 40: RULE_APPEND failed (No such file or directory): rule in chain STANDIN_SOFTQ' >&2\nexit 4\n", f);
+	fputs("#!/bin/sh\necho 'line 40: RULE_APPEND failed (No such file or directory): rule in chain "
+	      "STANDIN_SOFTQ' >&2\nexit 4\n",
+	      f);
 	fclose(f);
 	chmod(path, 0755);
 	snprintf(env, sizeof(env), "%s:%s", dir, getenv("PATH"));
@@ -448,7 +484,11 @@ static void collect(void *arg, const char *line)
 
 Test(l3_steer, what_will_hurt_is_warned_about)
 {
-	struct steer_conf c = { .mark_mask = MARK_MASK_DEFAULT, .route_table = 1000, .maxflows = 1ull << 40, .gw = &edge, .nb_gw = 1 };
+	struct steer_conf c = { .mark_mask = MARK_MASK_DEFAULT,
+				.route_table = 1000,
+				.maxflows = 1ull << 40,
+				.gw = &edge,
+				.nb_gw = 1 };
 	struct steer_plan *p;
 	struct buf b = { 0 };
 	struct steer *st;
@@ -477,7 +517,8 @@ static int ns_new(void)
 	int fd;
 
 	cr_assert_eq(unshare(CLONE_NEWNET), 0);
-	plat_sh("ip link set lo up; echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad"); /* link-locals at once */
+	plat_sh("ip link set lo up; echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad"); /* link-locals at
+											      once */
 	fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	cr_assert_geq(fd, 0);
 	return fd;
@@ -494,22 +535,37 @@ static void hosts_up(void)
 	ns_cli = ns_new();
 	ns_srv = ns_new();
 	ns_gw = ns_new();
-	cr_assert_eq(plat_sh("ip link add c0 type veth peer name e0 netns /proc/%d/fd/%d && ip link add s0 type veth peer name e0 "
-	                     "netns /proc/%d/fd/%d && ip link set c0 up && ip link set s0 up && ip addr add 192.0.2.1/24 dev c0 && "
-	                     "ip addr add 198.51.100.1/24 dev s0 && ip -6 addr add 2001:db8:1::1/64 dev c0 nodad && "
-	                     "ip -6 addr add 2001:db8:2::1/64 dev s0 nodad && echo 1 > /proc/sys/net/ipv4/ip_forward && "
-	                     "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding", getpid(), ns_cli, getpid(), ns_srv), 0);
+	cr_assert_eq(
+	    plat_sh(
+		"ip link add c0 type veth peer name e0 netns /proc/%d/fd/%d && ip link add s0 type veth peer "
+		"name e0 "
+		"netns /proc/%d/fd/%d && ip link set c0 up && ip link set s0 up && ip addr add 192.0.2.1/24 "
+		"dev c0 && "
+		"ip addr add 198.51.100.1/24 dev s0 && ip -6 addr add 2001:db8:1::1/64 dev c0 nodad && "
+		"ip -6 addr add 2001:db8:2::1/64 dev s0 nodad && echo 1 > /proc/sys/net/ipv4/ip_forward && "
+		"echo 1 > /proc/sys/net/ipv6/conf/all/forwarding",
+		getpid(), ns_cli, getpid(), ns_srv),
+	    0);
 	ns_enter(ns_cli);
-	cr_assert_eq(plat_sh("ip link set e0 up && ip addr add 192.0.2.2/24 dev e0 && ip -6 addr add 2001:db8:1::2/64 dev e0 nodad && "
-	                     "ip route add default via 192.0.2.1 && ip -6 route add default via 2001:db8:1::1"), 0);
+	cr_assert_eq(
+	    plat_sh("ip link set e0 up && ip addr add 192.0.2.2/24 dev e0 && ip -6 addr add 2001:db8:1::2/64 "
+		    "dev e0 nodad && "
+		    "ip route add default via 192.0.2.1 && ip -6 route add default via 2001:db8:1::1"),
+	    0);
 	ns_enter(ns_srv);
-	cr_assert_eq(plat_sh("ip link set e0 up && ip addr add 198.51.100.2/24 dev e0 && ip -6 addr add 2001:db8:2::2/64 dev e0 nodad && "
-	                     "ip route add default via 198.51.100.1 && ip -6 route add default via 2001:db8:2::1"), 0);
+	cr_assert_eq(
+	    plat_sh("ip link set e0 up && ip addr add 198.51.100.2/24 dev e0 && ip -6 addr add "
+		    "2001:db8:2::2/64 dev e0 nodad && "
+		    "ip route add default via 198.51.100.1 && ip -6 route add default via 2001:db8:2::1"),
+	    0);
 	ns_enter(ns_gw);
 }
 
 /* Answers what waits: <verdict> and value of our bits (-1: mark alone). How many came from each hook. */
-static struct { unsigned forward, pre, icmp; uint32_t mark; } seen;
+static struct {
+	unsigned forward, pre, icmp;
+	uint32_t mark;
+} seen;
 
 static void pump(struct plat_queue *q, int ms, int verdict, int value)
 {
@@ -524,7 +580,9 @@ static void pump(struct plat_queue *q, int ms, int verdict, int value)
 		seen.pre += k.hook == NF_INET_PRE_ROUTING;
 		seen.icmp += k.p[0] >> 4 == 4 && k.p[9] == IPPROTO_ICMP;
 		seen.mark = k.mark;
-		plat_verdict(q, k.id, verdict, value < 0 ? -1 : (int64_t)mark_put(k.mark, MARK_MASK_DEFAULT, (unsigned)value), NULL, 0);
+		plat_verdict(q, k.id, verdict,
+			     value < 0 ? -1 : (int64_t)mark_put(k.mark, MARK_MASK_DEFAULT, (unsigned)value),
+			     NULL, 0);
 	}
 }
 
@@ -568,7 +626,8 @@ static bool moves(int from, int to, int ms)
 {
 	char b[8];
 
-	return send(from, "x", 1, MSG_NOSIGNAL) == 1 && plat_readable(to, ms) && recv(to, b, sizeof(b), 0) == 1;
+	return send(from, "x", 1, MSG_NOSIGNAL) == 1 && plat_readable(to, ms) &&
+	       recv(to, b, sizeof(b), 0) == 1;
 }
 
 static void conn_close(struct conn *c)
@@ -608,7 +667,8 @@ static void a_connection_by_the_book(struct plat_queue *q, const char *ip)
 
 	/* recalled through the tracker, others' bits kept */
 	cr_assert_eq(ct_set_mark(ct, &c.src, &c.dst, 0x55, 0xff), 0);
-	cr_assert_eq(ct_set_mark(ct, &c.src, &c.dst, mark_bits(MARK_MASK_DEFAULT, MARK_HARD), MARK_MASK_DEFAULT), 0);
+	cr_assert_eq(
+	    ct_set_mark(ct, &c.src, &c.dst, mark_bits(MARK_MASK_DEFAULT, MARK_HARD), MARK_MASK_DEFAULT), 0);
 	cr_assert_eq(ct_get(ct, &c.src, &c.dst, &e), 0);
 	cr_assert_eq(e.mark, 0x02000055);
 	send(c.srv, "y", 1, 0);
@@ -618,7 +678,9 @@ static void a_connection_by_the_book(struct plat_queue *q, const char *ip)
 	/* an ICMP error about it is queued too */
 	if (c.dst.family == AF_INET) {
 		ns_enter(ns_srv);
-		cr_assert_eq(plat_sh("iptables -I INPUT -p tcp --dport 80 -m length --length 60: -j REJECT --reject-with icmp-admin-prohibited"), 0);
+		cr_assert_eq(plat_sh("iptables -I INPUT -p tcp --dport 80 -m length --length 60: -j REJECT "
+				     "--reject-with icmp-admin-prohibited"),
+			     0);
 		ns_enter(ns_gw);
 		cr_assert(send(c.cli, "0123456789", 10, 0) == 10);
 		pump(q, 60, NF_ACCEPT, -1);

@@ -44,11 +44,18 @@ Test(l3_xlate, agrees_with_a_64_bit_model_across_every_wrap)
 		int d = rand() & 1;
 		struct xlate x = { .delta = { (uint32_t)extra[0], (uint32_t)extra[1] } };
 		uint32_t sackl = rnd32(), sackr = sackl + 1000, l, r;
-		uint8_t opt[] = "\1\1\5\x0a" "llllrrrr";
-		struct pkt k = { .v6 = i & 1, .reverse = d, .flags = SEG_ACK, .win = 77, .data_len = (unsigned)i % 50,
-		                 /* sender's own count, and the peer's bytes as the sender sees them */
-		                 .seq = (uint32_t)(isn[d] + sent[d]),
-		                 .ack = (uint32_t)(isn[!d] + sent[!d] + (uint64_t)extra[!d]), .opt = opt, .opt_len = 12 };
+		uint8_t opt[] = "\1\1\5\x0a"
+				"llllrrrr";
+		struct pkt k = { .v6 = i & 1,
+				 .reverse = d,
+				 .flags = SEG_ACK,
+				 .win = 77,
+				 .data_len = (unsigned)i % 50,
+				 /* sender's own count, and the peer's bytes as the sender sees them */
+				 .seq = (uint32_t)(isn[d] + sent[d]),
+				 .ack = (uint32_t)(isn[!d] + sent[!d] + (uint64_t)extra[!d]),
+				 .opt = opt,
+				 .opt_len = 12 };
 		struct seg s;
 
 		pkt_be(opt + 4, sackl, 4);
@@ -79,7 +86,13 @@ Test(l3_xlate, a_segment_without_ack_keeps_its_ack_field)
 Test(l3_xlate, nothing_to_do_leaves_the_packet_clean)
 {
 	struct xlate x = { 0 };
-	struct pkt k = { .flags = SEG_ACK, .seq = 1, .ack = 2, .data_len = 9, PKT_OPT("\1\1\5\x0a" "\0\0\0\1" "\0\0\0\2") };
+	struct pkt k = { .flags = SEG_ACK,
+			 .seq = 1,
+			 .ack = 2,
+			 .data_len = 9,
+			 PKT_OPT("\1\1\5\x0a"
+				 "\0\0\0\1"
+				 "\0\0\0\2") };
 	struct seg s = pkt_seg(buf, &k);
 
 	xlate_apply(&x, 1, &s);
@@ -142,8 +155,13 @@ Test(l3_xlate, old_acks_are_raised_with_the_window_that_belongs_to_the_floor)
 
 Test(l3_xlate, two_translations_back_to_back_are_none)
 {
-	struct pkt k = { .flags = SEG_ACK, .seq = 3, .ack = 0xfffffff0, .data_len = 5,
-	                 PKT_OPT("\1\1\5\x0a" "\0\0\0\1" "\xff\0\0\2") };
+	struct pkt k = { .flags = SEG_ACK,
+			 .seq = 3,
+			 .ack = 0xfffffff0,
+			 .data_len = 5,
+			 PKT_OPT("\1\1\5\x0a"
+				 "\0\0\0\1"
+				 "\xff\0\0\2") };
 	uint8_t orig[200];
 	struct seg s = pkt_seg(buf, &k);
 	struct xlate x = { .delta = { 0xdead0000, 0x7fffffff } };

@@ -175,7 +175,7 @@ static void ct_read_ip(const struct ct_attrs *ip, unsigned v4, unsigned v6, stru
 static uint8_t ct_read_tuple(const struct nlattr *nest, struct addr *src, struct addr *dst)
 {
 	struct ct_attrs tuple = ct_nest(nest), ip = ct_nest(tuple.at[CTA_TUPLE_IP]),
-	                proto = ct_nest(tuple.at[CTA_TUPLE_PROTO]);
+			proto = ct_nest(tuple.at[CTA_TUPLE_PROTO]);
 	const struct nlattr *a;
 
 	ct_read_ip(&ip, CTA_IP_V4_SRC, CTA_IP_V6_SRC, src);
@@ -244,7 +244,8 @@ static int ct_ask(struct ct *ct, struct nlmsghdr *nlh, struct ct_answer *an)
 		if (n < 0)
 			return errno == EAGAIN ? -EPROTO : -errno;
 		rc = mnl_cb_run(buf, (size_t)n, ct->seq, ct->port, ct_answer_entry, an);
-		if (rc < 0 && errno == EPROTO) { /* another sequence: the rest of an earlier, failed request: skip it */
+		if (rc < 0 &&
+		    errno == EPROTO) { /* another sequence: the rest of an earlier, failed request: skip it */
 			rc = MNL_CB_OK;
 			continue;
 		}
@@ -254,7 +255,9 @@ static int ct_ask(struct ct *ct, struct nlmsghdr *nlh, struct ct_answer *an)
 
 static int ct_check(const struct addr *src, const struct addr *dst)
 {
-	return src->family == dst->family && (src->family == AF_INET || src->family == AF_INET6) ? 0 : -EAFNOSUPPORT;
+	return src->family == dst->family && (src->family == AF_INET || src->family == AF_INET6)
+		   ? 0
+		   : -EAFNOSUPPORT;
 }
 
 int ct_get(struct ct *ct, const struct addr *src, const struct addr *dst, struct ct_entry *out)

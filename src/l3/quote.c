@@ -14,7 +14,7 @@
 
 #include "l3/xlate.h"
 
-#define QUOTE_ICMP_HDR 8     /* bytes before the quote, both versions */
+#define QUOTE_ICMP_HDR 8 /* bytes before the quote, both versions */
 #define QUOTE_TCP_MIN  8
 #define QUOTE_IP_MAX   65575 /* what the quoted packet may have been long */
 
@@ -24,7 +24,8 @@ static bool quote_is_error(const struct seg *s)
 
 	if (s->src.family == AF_INET6)
 		return s->proto == IPPROTO_ICMPV6 && type >= ICMP6_DST_UNREACH && type <= ICMP6_PARAM_PROB;
-	return s->proto == IPPROTO_ICMP && (type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB);
+	return s->proto == IPPROTO_ICMP &&
+	       (type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB);
 }
 
 enum seg_err quote_parse(struct quote *q, void *pkt, uint32_t have, uint32_t wire_len)
@@ -48,7 +49,9 @@ enum seg_err quote_parse(struct quote *q, void *pkt, uint32_t have, uint32_t wir
 	if (in.have < (uint32_t)in.l4_off + QUOTE_TCP_MIN)
 		return SEG_SHORT;
 	t = in.pkt + in.l4_off;
-	*q = (struct quote){ .pkt = pkt, .icmp_off = s.l4_off, .tcp_off = off + in.l4_off, .src = in.src, .dst = in.dst };
+	*q = (struct quote){
+		.pkt = pkt, .icmp_off = s.l4_off, .tcp_off = off + in.l4_off, .src = in.src, .dst = in.dst
+	};
 	q->src.port = (uint16_t)(t[0] << 8 | t[1]);
 	q->dst.port = (uint16_t)(t[2] << 8 | t[3]);
 	q->seq = (uint32_t)t[4] << 24 | (uint32_t)t[5] << 16 | (uint32_t)t[6] << 8 | t[7];

@@ -46,8 +46,9 @@
 #define TCPOPT_FO_MAGIC 0xf989 /* RFC 6994 experiment of Fast Open */
 
 const char *const seg_err_name[SEG_ERR_COUNT] = {
-	[SEG_OK] = "ok",             [SEG_SHORT] = "short",     [SEG_BAD_IP] = "bad-ip",
-	[SEG_FRAGMENT] = "fragment", [SEG_NOT_TCP] = "not-tcp", [SEG_BAD_TCP] = "bad-tcp",
+	[SEG_OK] = "ok",           [SEG_SHORT] = "short",
+	[SEG_BAD_IP] = "bad-ip",   [SEG_FRAGMENT] = "fragment",
+	[SEG_NOT_TCP] = "not-tcp", [SEG_BAD_TCP] = "bad-tcp",
 };
 
 /* ---- bytes ---- */
@@ -481,7 +482,7 @@ bool seg_checksum_ok(const struct seg *s)
 
 /* IP header of a packet of <l4_len> bytes behind it; returns its size. <p> is zeroed. */
 static unsigned seg_put_ip(uint8_t *p, const struct addr *src, const struct addr *dst, uint8_t ttl,
-    unsigned l4_len)
+			   unsigned l4_len)
 {
 	if (src->family == AF_INET6) {
 		p[0] = 0x60;

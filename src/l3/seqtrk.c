@@ -41,9 +41,10 @@
 #include "l3/seg.h"
 #include "l3/xlate.h"
 
-#define SEQTRK_MSS_V4 536  /* RFC 9293 3.7.1 */
+#define SEQTRK_MSS_V4 536 /* RFC 9293 3.7.1 */
 #define SEQTRK_MSS_V6 1220
-#define SEQTRK_AGREE  (1u << 30) /* largest window: two directions learnt further apart contradict each other */
+#define SEQTRK_AGREE \
+	(1u << 30) /* largest window: two directions learnt further apart contradict each other */
 
 const char *const seqtrk_res_name[SEQTRK_RES_COUNT] = {
 	[SEQTRK_OK] = "ok",
@@ -64,7 +65,8 @@ struct seqtrk_view {
 	uint8_t flags;
 };
 
-static struct seqtrk_view seqtrk_view(const struct seqtrk *t, int d, const struct seg *s, const struct xlate *x)
+static struct seqtrk_view seqtrk_view(const struct seqtrk *t, int d, const struct seg *s,
+				      const struct xlate *x)
 {
 	bool scaled = (t->f & SEQTRK_C_WS) && !(s->flags & SEG_SYN);
 
@@ -196,7 +198,8 @@ static enum seqtrk_res seqtrk_judge_syn(const struct seqtrk *t, int d, const str
 		return SEQTRK_BAD_FLAGS;
 	if ((v->flags & SEG_ACK) && !(R->f & SEQTRK_F_SYN))
 		return SEQTRK_UNKNOWN;
-	if (v->flags & SEG_ACK && !(t->f & SEQTRK_C_EST) && !(seq_gt(v->ack, R->isn) && seq_le(v->ack, R->nxt)))
+	if (v->flags & SEG_ACK && !(t->f & SEQTRK_C_EST) &&
+	    !(seq_gt(v->ack, R->isn) && seq_le(v->ack, R->nxt)))
 		return SEQTRK_BAD_ACK;
 	if (!(S->f & SEQTRK_F_SYN))
 		return t->f & SEQTRK_C_LEARNT ? SEQTRK_UNKNOWN : SEQTRK_SYN;
@@ -217,8 +220,9 @@ static enum seqtrk_res seqtrk_judge_rst(const struct seqtrk *t, int d, const str
 
 	/* who has sent only a SYN takes a RST by its ACK (RFC 9293 3.10.7.3) */
 	if (!(t->f & (SEQTRK_C_SYNACK | SEQTRK_C_LEARNT)) && d == 1)
-		return v->flags & SEG_ACK && seq_gt(v->ack, R->isn) && seq_le(v->ack, R->nxt) ? SEQTRK_RESET
-		                                                                              : SEQTRK_BAD_ACK;
+		return v->flags & SEG_ACK && seq_gt(v->ack, R->isn) && seq_le(v->ack, R->nxt)
+			   ? SEQTRK_RESET
+			   : SEQTRK_BAD_ACK;
 	if (!(S->f & SEQTRK_F_NXT))
 		return SEQTRK_UNKNOWN;
 	if (v->seq == S->nxt || ((R->f & SEQTRK_F_ACK) && v->seq == R->ack))
@@ -262,7 +266,8 @@ static enum seqtrk_res seqtrk_judge_view(const struct seqtrk *t, int d, const st
 		if (seq_gt(v->seq, R->right))
 			return SEQTRK_BAD_SEQ;
 		if (seq_lt(v->end, R->ack))
-			return seq_lt(v->end, R->ack - MAX(R->max_win, UINT16_MAX)) ? SEQTRK_BAD_SEQ : SEQTRK_OLD;
+			return seq_lt(v->end, R->ack - MAX(R->max_win, UINT16_MAX)) ? SEQTRK_BAD_SEQ
+										    : SEQTRK_OLD;
 	} else if (!(t->f & SEQTRK_C_LEARNT)) {
 		return SEQTRK_UNKNOWN; /* data before any answer */
 	}
@@ -299,9 +304,11 @@ static void seqtrk_learn(struct seqtrk *t, int d, const struct seqtrk_view *v)
 	struct seqtrk_side *S = &t->side[d], *R = &t->side[!d];
 
 	if (!(t->f & SEQTRK_C_LEARNT) || seqtrk_has(S, SEQTRK_F_NXT | SEQTRK_F_ACK) ||
-	    !seqtrk_has(R, SEQTRK_F_NXT | SEQTRK_F_ACK) || !(v->flags & SEG_ACK) || v->flags & (SEG_SYN | SEG_RST))
+	    !seqtrk_has(R, SEQTRK_F_NXT | SEQTRK_F_ACK) || !(v->flags & SEG_ACK) ||
+	    v->flags & (SEG_SYN | SEG_RST))
 		return;
-	if (v->ack - (R->nxt - SEQTRK_AGREE) > 2 * SEQTRK_AGREE || v->end - (R->ack - SEQTRK_AGREE) > 2 * SEQTRK_AGREE)
+	if (v->ack - (R->nxt - SEQTRK_AGREE) > 2 * SEQTRK_AGREE ||
+	    v->end - (R->ack - SEQTRK_AGREE) > 2 * SEQTRK_AGREE)
 		R->f &= (uint8_t) ~(SEQTRK_F_NXT | SEQTRK_F_ACK);
 }
 
@@ -347,7 +354,8 @@ static void seqtrk_take(struct seqtrk *t, int d, const struct seg *s, const stru
 		seqtrk_reconcile(t, d);
 }
 
-static enum seqtrk_res seqtrk_input(struct seqtrk *t, int d, const struct seg *s, const struct xlate *x, bool held)
+static enum seqtrk_res seqtrk_input(struct seqtrk *t, int d, const struct seg *s, const struct xlate *x,
+				    bool held)
 {
 	struct seqtrk_view v = seqtrk_view(t, d, s, x);
 	enum seqtrk_res res;

@@ -24,6 +24,7 @@
  */
 #include "l3/steer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -32,7 +33,6 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <dirent.h>
 #include <unistd.h>
 
 #include "l3/mark.h"
@@ -53,11 +53,11 @@ const struct steer_sysctl steer_sysctls[] = {
 const unsigned steer_nb_sysctls = ARRAY_SIZE(steer_sysctls);
 
 struct steer {
-	int fd;                  /* state file, locked */
+	int fd; /* state file, locked */
 	char path[256];
 	char orig[ARRAY_SIZE(steer_sysctls)][STEER_VALUE]; /* "": not changed by us */
-	bool left[2];            /* something of ours may be in force for this family */
-	struct steer_plan *now;  /* owns: a copy of what is in force, or NULL */
+	bool left[2];           /* something of ours may be in force for this family */
+	struct steer_plan *now; /* owns: a copy of what is in force, or NULL */
 };
 
 void steer_err(char **err, const char *fmt, ...)
@@ -134,11 +134,12 @@ static int steer_store(struct steer *st, const struct steer_plan *p)
 	int rc = 0;
 
 	buf_printf_grow(&b, STEER_MAGIC "\npid %d\nmark 0x%08" PRIx32 "\ntable %" PRIu32 "\n", (int)getpid(),
-	    p->mark_mask, p->route_table);
+			p->mark_mask, p->route_table);
 	for (unsigned i = 0; i < steer_nb_sysctls; i++)
 		if (st->orig[i][0])
 			buf_printf_grow(&b, "sysctl %s %s\n", steer_sysctls[i].path, st->orig[i]);
-	if (pwrite(st->fd, buf_head(&b), b.data, 0) != (ssize_t)b.data || ftruncate(st->fd, (off_t)b.data) < 0)
+	if (pwrite(st->fd, buf_head(&b), b.data, 0) != (ssize_t)b.data ||
+	    ftruncate(st->fd, (off_t)b.data) < 0)
 		rc = -EIO;
 	buf_free(&b);
 	return rc;
@@ -182,7 +183,8 @@ static int steer_busy(struct steer *st, char **err)
 	ssize_t n = pread(st->fd, text, sizeof(text) - 1, 0);
 	const char *pid = n > 0 ? strstr(text, "pid ") : NULL;
 
-	steer_err(err, "this network namespace is steered by another standin (pid %ld)", pid ? strtol(pid + 4, NULL, 10) : 0);
+	steer_err(err, "this network namespace is steered by another standin (pid %ld)",
+		  pid ? strtol(pid + 4, NULL, 10) : 0);
 	return -EBUSY;
 }
 
@@ -269,8 +271,11 @@ static int steer_check_src_valid_mark(char **err)
 		snprintf(path, sizeof(path), "net/ipv4/conf/%s/src_valid_mark", e->d_name);
 		if (sysctl_number(path, 0) == 0)
 			continue;
-		steer_err(err, "net.ipv4.conf.%s.src_valid_mark is 1: packets for pseudo sockets would be dropped as "
-		               "martians; set it to 0 (wg-quick sets it on 'all')", e->d_name);
+		steer_err(
+		    err,
+		    "net.ipv4.conf.%s.src_valid_mark is 1: packets for pseudo sockets would be dropped as "
+		    "martians; set it to 0 (wg-quick sets it on 'all')",
+		    e->d_name);
 		rc = -EINVAL;
 	}
 	if (d)
@@ -302,17 +307,22 @@ static void steer_look(const struct steer_plan *p, char *const saved[2], steer_w
 		if (!p->rules[i][0])
 			continue;
 		if (sysctl_number(forward[i], 1) == 0)
-			steer_warn(warn, arg, "%s is 0: this host does not forward IPv%d", forward[i], i ? 6 : 4);
+			steer_warn(warn, arg, "%s is 0: this host does not forward IPv%d", forward[i],
+				   i ? 6 : 4);
 		rule = saved[i] ? steer_conflict(saved[i]) : NULL;
 		if (rule)
-			steer_warn(warn, arg, "mangle rule '%s' writes connection marks without a mask: it may erase bits 0x%08" PRIx32
-			                      " of connections in use", rule, p->mark_mask);
+			steer_warn(warn, arg,
+				   "mangle rule '%s' writes connection marks without a mask: it may erase "
+				   "bits 0x%08" PRIx32 " of connections in use",
+				   rule, p->mark_mask);
 		free(rule);
 	}
 	max = sysctl_number("net/netfilter/nf_conntrack_max", UINT64_MAX);
 	if (p->maxflows && max < p->maxflows)
-		steer_warn(warn, arg, "net.netfilter.nf_conntrack_max is %" PRIu64 ", below maxflows %" PRIu64
-		                      ": the connection tracker will be full first", max, p->maxflows);
+		steer_warn(warn, arg,
+			   "net.netfilter.nf_conntrack_max is %" PRIu64 ", below maxflows %" PRIu64
+			   ": the connection tracker will be full first",
+			   max, p->maxflows);
 }
 
 /* ---- steps ---- */
@@ -333,7 +343,8 @@ static int steer_routes(const struct steer_plan *p, int i, char **err)
 	int rc = steer_route_clear(steer_family(i), err);
 
 	if (rc == 0 && p->rules[i][0])
-		rc = steer_route_add(steer_family(i), mark_bits(p->mark_mask, MARK_LOCAL), p->mark_mask, p->route_table, err);
+		rc = steer_route_add(steer_family(i), mark_bits(p->mark_mask, MARK_LOCAL), p->mark_mask,
+				     p->route_table, err);
 	return rc;
 }
 
@@ -362,7 +373,8 @@ static int steer_sysctls_put(struct steer *st, const struct steer_plan *p, char 
 		if (rc == 0)
 			rc = sysctl_set(steer_sysctls[i].path, steer_sysctls[i].want);
 		if (rc < 0) {
-			steer_err(err, "sysctl %s = %s: %s", steer_sysctls[i].path, steer_sysctls[i].want, strerror(-rc));
+			steer_err(err, "sysctl %s = %s: %s", steer_sysctls[i].path, steer_sysctls[i].want,
+				  strerror(-rc));
 			return rc;
 		}
 	}
@@ -378,7 +390,8 @@ static int steer_sysctls_back(struct steer *st, char **err)
 			continue;
 		one = sysctl_set(steer_sysctls[i].path, st->orig[i]);
 		if (one < 0) {
-			steer_err(err, "sysctl %s = %s: %s", steer_sysctls[i].path, st->orig[i], strerror(-one));
+			steer_err(err, "sysctl %s = %s: %s", steer_sysctls[i].path, st->orig[i],
+				  strerror(-one));
 			rc = rc ? rc : one;
 		}
 		st->orig[i][0] = 0;
@@ -398,7 +411,8 @@ static int steer_read(struct steer *st, const struct steer_plan *p, int i, char 
 	return must ? rc : 0;
 }
 
-static int steer_put_family(struct steer *st, const struct steer_plan *p, int i, const char *saved, char **err)
+static int steer_put_family(struct steer *st, const struct steer_plan *p, int i, const char *saved,
+			    char **err)
 {
 	int rc;
 

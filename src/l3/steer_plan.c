@@ -53,7 +53,7 @@ static struct steer_mark mk(const struct steer_gen *g, unsigned value, unsigned 
 	struct steer_mark m;
 
 	snprintf(m.s, sizeof(m.s), "0x%08" PRIx32 "/0x%08" PRIx32, mark_bits(g->c->mark_mask, value),
-	    mark_bits(g->c->mark_mask, mask));
+		 mark_bits(g->c->mark_mask, mask));
 	return m;
 }
 
@@ -111,7 +111,8 @@ static unsigned put_ports(struct buf *out, const struct steer_match *m, unsigned
 
 /* Rules of STANDIN_FWD for one match line: a connection's first packet; with <stray>, packets of either
  * direction of connections that the tracker does not know (any more). */
-static void gen_match(struct steer_gen *g, const struct steer_match *m, const char *target, bool stray, bool reverse)
+static void gen_match(struct steer_gen *g, const struct steer_match *m, const char *target, bool stray,
+		      bool reverse)
 {
 	unsigned i = 0;
 
@@ -121,7 +122,8 @@ static void gen_match(struct steer_gen *g, const struct steer_match *m, const ch
 		put_if(g->out, "-o", reverse ? m->in : m->out);
 		put_net(g->out, "-s", reverse ? &m->dst : &m->src);
 		put_net(g->out, "-d", reverse ? &m->src : &m->dst);
-		buf_printf_grow(g->out, " -p tcp -m tcp %s--tcp-flags FIN,SYN,RST,ACK SYN", stray ? "! " : "");
+		buf_printf_grow(g->out, " -p tcp -m tcp %s--tcp-flags FIN,SYN,RST,ACK SYN",
+				stray ? "! " : "");
 		i = put_ports(g->out, m, i, reverse);
 		buf_printf_grow(g->out, " -g %s\n", target);
 	} while (i < m->nb_ports);
@@ -140,12 +142,14 @@ static void put_queue(struct buf *out, const struct steer_gateway *gw, bool bypa
 
 static void gen_decl(struct steer_gen *g)
 {
-	static const char *const names[] = { "REQ", "PRE", "HARD", "SOCK", "ICMP", "SOFTQ", "HARDQ", "FWD", "IN", "OUT" };
+	static const char *const names[] = { "REQ",   "PRE",   "HARD", "SOCK", "ICMP",
+					     "SOFTQ", "HARDQ", "FWD",  "IN",   "OUT" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		buf_printf_grow(g->out, ":" STEER_CHAIN "%s - [0:0]\n", names[i]);
 	for (unsigned i = 0; i < g->c->nb_gw; i++)
-		buf_printf_grow(g->out, ":" STEER_CHAIN "NEW%u - [0:0]\n:" STEER_CHAIN "STRAY%u - [0:0]\n", i, i);
+		buf_printf_grow(g->out, ":" STEER_CHAIN "NEW%u - [0:0]\n:" STEER_CHAIN "STRAY%u - [0:0]\n", i,
+				i);
 }
 
 static void gen_jumps(struct steer_gen *g)
@@ -154,23 +158,26 @@ static void gen_jumps(struct steer_gen *g)
 
 	for (unsigned i = 0; i < 2; i++)
 		buf_printf_grow(o, "-I %s 1 ! -i lo -p tcp -m mark --mark %s -j STANDIN_REQ\n",
-		    i ? "FORWARD" : "PREROUTING", mk(g, MARK_REQ(0), MARK_REQ_MASK).s);
+				i ? "FORWARD" : "PREROUTING", mk(g, MARK_REQ(0), MARK_REQ_MASK).s);
 	buf_printf_grow(o, "-A PREROUTING ! -i lo -p tcp -j STANDIN_PRE\n");
 	buf_printf_grow(o, "-A PREROUTING ! -i lo -p %s -m connmark --mark %s -j STANDIN_ICMP\n",
-	    steer_fam[g->fam].icmp, mk(g, MARK_HARD, MARK_CLASS).s);
+			steer_fam[g->fam].icmp, mk(g, MARK_HARD, MARK_CLASS).s);
 	buf_printf_grow(o, "-A FORWARD -p tcp -m conntrack --ctstate INVALID,NEW -j STANDIN_FWD\n");
-	buf_printf_grow(o, "-A INPUT -p tcp -m mark --mark %s -j STANDIN_IN\n", mk(g, MARK_LOCAL, MARK_ALL).s);
+	buf_printf_grow(o, "-A INPUT -p tcp -m mark --mark %s -j STANDIN_IN\n",
+			mk(g, MARK_LOCAL, MARK_ALL).s);
 	/* both socket values: all but the direct bit */
 	buf_printf_grow(o, "-A OUTPUT -p tcp -m mark --mark %s -m connmark ! --mark %s -j STANDIN_OUT\n",
-	    mk(g, MARK_SOCK_QUEUE, MARK_ALL & ~(MARK_SOCK_DIRECT ^ MARK_SOCK_QUEUE)).s,
-	    mk(g, MARK_HARD, MARK_CLASS).s);
+			mk(g, MARK_SOCK_QUEUE, MARK_ALL & ~(MARK_SOCK_DIRECT ^ MARK_SOCK_QUEUE)).s,
+			mk(g, MARK_HARD, MARK_CLASS).s);
 }
 
 /* the request on a repeated packet: its class to the connection, our bits off, done */
 static void gen_req(struct steer_gen *g)
 {
-	buf_printf_grow(g->out, "-A STANDIN_REQ -j CONNMARK --save-mark --nfmask 0x%08" PRIx32 " --ctmask 0x%08" PRIx32 "\n",
-	    mark_bits(g->c->mark_mask, MARK_CLASS), g->c->mark_mask);
+	buf_printf_grow(g->out,
+			"-A STANDIN_REQ -j CONNMARK --save-mark --nfmask 0x%08" PRIx32
+			" --ctmask 0x%08" PRIx32 "\n",
+			mark_bits(g->c->mark_mask, MARK_CLASS), g->c->mark_mask);
 	buf_printf_grow(g->out, "-A STANDIN_REQ -j MARK --set-xmark %s\n", mk(g, 0, MARK_ALL).s);
 	buf_printf_grow(g->out, "-A STANDIN_REQ -j ACCEPT\n");
 }
@@ -179,25 +186,31 @@ static void gen_pre(struct steer_gen *g)
 {
 	struct buf *o = g->out;
 
-	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -j RETURN\n", mk(g, MARK_OFFLOADED, MARK_CLASS).s);
-	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -g STANDIN_SOFTQ\n", mk(g, MARK_OURS, MARK_CLASS).s);
-	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -g STANDIN_HARD\n", mk(g, MARK_HARD, MARK_CLASS).s);
+	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -j RETURN\n",
+			mk(g, MARK_OFFLOADED, MARK_CLASS).s);
+	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -g STANDIN_SOFTQ\n",
+			mk(g, MARK_OURS, MARK_CLASS).s);
+	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -g STANDIN_HARD\n",
+			mk(g, MARK_HARD, MARK_CLASS).s);
 	/* the tracker forgot the connection of a pseudo socket; somebody else's transparent sockets come by
 	 * here too, so marks are left alone and nobody need listen */
-	buf_printf_grow(o, "-A STANDIN_PRE -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate "
-	                   "INVALID,NEW -m socket --transparent -g STANDIN_SOFTQ\n");
+	buf_printf_grow(
+	    o, "-A STANDIN_PRE -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate "
+	       "INVALID,NEW -m socket --transparent -g STANDIN_SOFTQ\n");
 	/* to a pseudo socket that is switched on: the whole mark is its SO_MARK, foreign bits too */
 	buf_printf_grow(o, "-A STANDIN_HARD -m socket --transparent --restore-skmark -g STANDIN_SOCK\n");
 	buf_printf_grow(o, "-A STANDIN_HARD -g STANDIN_HARDQ\n");
-	buf_printf_grow(o, "-A STANDIN_SOCK -m mark ! --mark %s -g STANDIN_HARDQ\n", mk(g, MARK_SOCK_DIRECT, MARK_ALL).s);
+	buf_printf_grow(o, "-A STANDIN_SOCK -m mark ! --mark %s -g STANDIN_HARDQ\n",
+			mk(g, MARK_SOCK_DIRECT, MARK_ALL).s);
 	buf_printf_grow(o, "-A STANDIN_SOCK -j MARK --set-xmark %s\n", mk(g, MARK_LOCAL, MARK_ALL).s);
-	/* an error about a pseudo socket's segment is for the socket; about a translated one's, the daemon translates
-	 * what it quotes (l3/quote.h) */
+	/* an error about a pseudo socket's segment is for the socket; about a translated one's, the daemon
+	 * translates what it quotes (l3/quote.h) */
 	buf_printf_grow(o, "-A STANDIN_ICMP -m socket --transparent --restore-skmark -g STANDIN_SOCK\n"
-	                   "-A STANDIN_ICMP -g STANDIN_HARDQ\n");
+			   "-A STANDIN_ICMP -g STANDIN_HARDQ\n");
 }
 
-/* With several gateways: whose queue? By the first packet's addresses and ports, as far as the tracker keeps them. */
+/* With several gateways: whose queue? By the first packet's addresses and ports, as far as the tracker keeps
+ * them. */
 static void gen_choice(struct steer_gen *g, const char *chain, const struct steer_gateway *gw, bool bypass)
 {
 	for (unsigned j = 0; j < gw->nb_match; j++) {
@@ -213,8 +226,10 @@ static void gen_choice(struct steer_gen *g, const char *chain, const struct stee
 			put_net(g->out, "--ctorigsrc", &m->src);
 			put_net(g->out, "--ctorigdst", &m->dst);
 			if (m->nb_ports)
-				buf_printf_grow(g->out, m->ports[i].lo == m->ports[i].hi ? " --ctorigdstport %u" : " --ctorigdstport %u:%u",
-				    m->ports[i].lo, m->ports[i].hi);
+				buf_printf_grow(g->out,
+						m->ports[i].lo == m->ports[i].hi ? " --ctorigdstport %u"
+										 : " --ctorigdstport %u:%u",
+						m->ports[i].lo, m->ports[i].hi);
 			put_queue(g->out, gw, bypass);
 		} while (++i < m->nb_ports);
 	}
@@ -238,7 +253,8 @@ static void gen_forward(struct steer_gen *g)
 	char target[32];
 
 	/* the first packet again: it was queued in PREROUTING, by its class */
-	buf_printf_grow(g->out, "-A STANDIN_FWD -m connmark ! --mark %s -j RETURN\n", mk(g, MARK_NONE, MARK_CLASS).s);
+	buf_printf_grow(g->out, "-A STANDIN_FWD -m connmark ! --mark %s -j RETURN\n",
+			mk(g, MARK_NONE, MARK_CLASS).s);
 	for (unsigned i = 0; i < c->nb_gw; i++) {
 		for (unsigned j = 0; j < c->gw[i].nb_match; j++) {
 			const struct steer_match *m = &c->gw[i].match[j];
@@ -252,7 +268,7 @@ static void gen_forward(struct steer_gen *g)
 			gen_match(g, m, target, true, true);
 		}
 		buf_printf_grow(g->out, "-A STANDIN_NEW%u -j CONNMARK --set-xmark %s\n", i,
-		    mk(g, c->gw[i].block ? MARK_HARD : MARK_OURS, MARK_ALL).s);
+				mk(g, c->gw[i].block ? MARK_HARD : MARK_OURS, MARK_ALL).s);
 		buf_printf_grow(g->out, "-A STANDIN_NEW%u", i);
 		put_queue(g->out, &c->gw[i], !c->gw[i].block);
 		buf_printf_grow(g->out, "-A STANDIN_STRAY%u", i);
@@ -301,7 +317,7 @@ static int steer_conf_check(const struct steer_conf *c, char **err)
 			if (steer_match_applies(m, AF_INET) || steer_match_applies(m, AF_INET6))
 				continue;
 			steer_err(err, "gateway %s: match %u: src and dst are of different address families",
-			    c->gw[i].name, j + 1);
+				  c->gw[i].name, j + 1);
 			return -EINVAL;
 		}
 	return 0;
@@ -366,16 +382,22 @@ const char *steer_plan_rules(const struct steer_plan *p, int family)
 
 void steer_plan_print(const struct steer_plan *p, struct buf *out)
 {
-	buf_printf_grow(out, "#!/bin/sh\n# Steering for gateway %s. As root, in the network namespace of the gateway.\nset -e\n\n",
-	    p->names);
+	buf_printf_grow(out,
+			"#!/bin/sh\n# Steering for gateway %s. As root, in the network namespace of the "
+			"gateway.\nset -e\n\n",
+			p->names);
 	for (unsigned i = 0; i < steer_nb_sysctls; i++)
-		buf_printf_grow(out, "echo %s > /proc/sys/%s\n", steer_sysctls[i].want, steer_sysctls[i].path);
+		buf_printf_grow(out, "echo %s > /proc/sys/%s\n", steer_sysctls[i].want,
+				steer_sysctls[i].path);
 	for (int i = 0; i < 2; i++) {
 		if (!p->rules[i][0])
 			continue;
-		buf_printf_grow(out, "\n%s rule add pref %d fwmark 0x%08" PRIx32 "/0x%08" PRIx32 " lookup %" PRIu32 "\n",
-		    steer_fam[i].ip, STEER_RULE_PREF, mark_bits(p->mark_mask, MARK_LOCAL), p->mark_mask, p->route_table);
-		buf_printf_grow(out, "%s route replace local default dev lo table %" PRIu32 "\n", steer_fam[i].ip, p->route_table);
+		buf_printf_grow(
+		    out, "\n%s rule add pref %d fwmark 0x%08" PRIx32 "/0x%08" PRIx32 " lookup %" PRIu32 "\n",
+		    steer_fam[i].ip, STEER_RULE_PREF, mark_bits(p->mark_mask, MARK_LOCAL), p->mark_mask,
+		    p->route_table);
+		buf_printf_grow(out, "%s route replace local default dev lo table %" PRIu32 "\n",
+				steer_fam[i].ip, p->route_table);
 		buf_printf_grow(out, "%s --noflush <<'EOF'\n%sEOF\n", steer_fam[i].restore, p->rules[i]);
 	}
 }

@@ -86,7 +86,8 @@ static void steer_rule_put(struct nlmsghdr *nlh, uint32_t mark, uint32_t mask, u
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, STEER_RTPROT);
 }
 
-static struct nlmsghdr *steer_route_msg(char *buf, int family, uint16_t type, uint16_t flags, uint32_t table, unsigned lo)
+static struct nlmsghdr *steer_route_msg(char *buf, int family, uint16_t type, uint16_t flags, uint32_t table,
+					unsigned lo)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct rtmsg *rtm;
@@ -108,7 +109,9 @@ static struct nlmsghdr *steer_route_msg(char *buf, int family, uint16_t type, ui
 
 struct steer_found {
 	unsigned n;
-	struct { uint32_t mark, mask, table, pref; } rule[STEER_TABLES];
+	struct {
+		uint32_t mark, mask, table, pref;
+	} rule[STEER_TABLES];
 };
 
 struct steer_rule_attrs {
@@ -202,7 +205,9 @@ static const char *steer_route_why(int rc)
 	case -EPERM: return "no permission: it needs CAP_NET_ADMIN (root)";
 	case -ENETDOWN: return "interface lo is down";
 	case -EAFNOSUPPORT:
-	case -EOPNOTSUPP: return "the kernel lacks policy routing (CONFIG_IP_MULTIPLE_TABLES, CONFIG_IPV6_MULTIPLE_TABLES)";
+	case -EOPNOTSUPP:
+		return "the kernel lacks policy routing (CONFIG_IP_MULTIPLE_TABLES, "
+		       "CONFIG_IPV6_MULTIPLE_TABLES)";
 	default: return strerror(-rc);
 	}
 }
@@ -218,10 +223,12 @@ int steer_route_add(int family, uint32_t mark, uint32_t mask, uint32_t table, ch
 		steer_err(err, "rtnetlink: %s", strerror(-rc));
 		return rc;
 	}
-	nlh = steer_route_msg(buf, family, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, table, if_nametoindex("lo"));
+	nlh = steer_route_msg(buf, family, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, table,
+			      if_nametoindex("lo"));
 	rc = steer_nl_ask(&nl, nlh, NULL, NULL);
 	if (rc < 0 && rc != -EEXIST) { /* there: ours, or the administrator's, who then keeps it */
-		steer_err(err, "%s route add local default dev lo table %u: %s", steer_ip(family), table, steer_route_why(rc));
+		steer_err(err, "%s route add local default dev lo table %u: %s", steer_ip(family), table,
+			  steer_route_why(rc));
 	} else {
 		nlh = steer_rule_msg(buf, family, RTM_NEWRULE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
 		steer_rule_put(nlh, mark, mask, table);
@@ -229,8 +236,8 @@ int steer_route_add(int family, uint32_t mark, uint32_t mask, uint32_t table, ch
 		if (rc == -EEXIST)
 			rc = 0;
 		if (rc < 0)
-			steer_err(err, "%s rule add fwmark 0x%x/0x%x lookup %u: %s", steer_ip(family), mark, mask, table,
-			    steer_route_why(rc));
+			steer_err(err, "%s rule add fwmark 0x%x/0x%x lookup %u: %s", steer_ip(family), mark,
+				  mask, table, steer_route_why(rc));
 	}
 	mnl_socket_close(nl.sock);
 	return rc;

@@ -24,15 +24,15 @@
 
 #include "l3/steer_priv.h"
 
-#define STEER_RUN_MS  15000 /* ms; iptables itself waits up to 5 s for another's lock */
+#define STEER_RUN_MS  15000       /* ms; iptables itself waits up to 5 s for another's lock */
 #define STEER_OUT_MAX (64u << 20) /* bytes of iptables-save output taken: hosts with many rules exist */
-#define STEER_MSG_MAX 400   /* bytes of a program's message that are shown */
+#define STEER_MSG_MAX 400         /* bytes of a program's message that are shown */
 
 extern char **environ;
 
 struct steer_run {
-	int fd[3];   /* memory files: what it reads, writes, complains */
-	int status;  /* as waitpid() */
+	int fd[3];  /* memory files: what it reads, writes, complains */
+	int status; /* as waitpid() */
 };
 
 static void steer_run_close(struct steer_run *r)
@@ -63,7 +63,8 @@ static bool steer_find_in(struct str dirs, const char *name, char *path, size_t 
 	while (dirs.p) {
 		struct str dir = str_cut(&dirs, ':');
 
-		if (dir.n && (size_t)snprintf(path, size, "%.*s/%s", STR_ARG(dir), name) < size && access(path, X_OK) == 0)
+		if (dir.n && (size_t)snprintf(path, size, "%.*s/%s", STR_ARG(dir), name) < size &&
+		    access(path, X_OK) == 0)
 			return true;
 	}
 	return false;
@@ -92,7 +93,8 @@ static int steer_spawn(struct steer_run *r, const char *path, char *const *argv,
 	sigfillset(&dfl);
 	posix_spawnattr_setsigmask(&at, &none);
 	posix_spawnattr_setsigdefault(&at, &dfl);
-	posix_spawnattr_setpgroup(&at, 0); /* a ^C at the terminal is for us, not in the middle of a transaction */
+	posix_spawnattr_setpgroup(&at,
+				  0); /* a ^C at the terminal is for us, not in the middle of a transaction */
 	posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 	rc = posix_spawn(pid, path, &fa, &at, argv, environ);
 	posix_spawn_file_actions_destroy(&fa);
@@ -236,7 +238,7 @@ int steer_explain(const char *prog, const char *text, const char *out, char **er
 		if (!memmem(rule.p, rule.n, steer_needs[i].word, strlen(steer_needs[i].word)))
 			continue;
 		steer_err(err, "%s: the kernel refuses rule '%.*s': it may lack %s [%s]", prog, STR_ARG(rule),
-		    steer_needs[i].what, line ? line : "");
+			  steer_needs[i].what, line ? line : "");
 		free(line);
 		return -EOPNOTSUPP;
 	}

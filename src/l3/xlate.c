@@ -25,8 +25,8 @@
 
 bool xlate_active(const struct xlate *x)
 {
-	return x->delta[0] || x->delta[1] || x->floor[0].has_ts || x->floor[0].has_ack || x->floor[1].has_ts ||
-	       x->floor[1].has_ack;
+	return x->delta[0] || x->delta[1] || x->floor[0].has_ts || x->floor[0].has_ack ||
+	       x->floor[1].has_ts || x->floor[1].has_ack;
 }
 
 void xlate_set(struct xlate *x, uint32_t cli_snd, uint32_t cli_rcv, uint32_t srv_snd, uint32_t srv_rcv)
