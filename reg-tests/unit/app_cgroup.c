@@ -237,18 +237,40 @@ static void host_v2(const char *own)
 	put(own, "proc/self/cgroup");
 }
 
+Test(cgroup, on_v2_the_root_group_hands_controllers_on_with_processes_in_it)
+{
+	struct cgroup_host h;
+
+	host_v2("0::/\n");
+	put("cpu memory pids\n", "sys/fs/cgroup/cgroup.controllers");
+	put("", "sys/fs/cgroup/cgroup.subtree_control");
+	put("1\n99\n", "sys/fs/cgroup/cgroup.procs");
+	put("", "sys/fs/cgroup/standin-t/cgroup.subtree_control");
+	cgroup_host_init(&h, root, "standin-t", NULL, 0);
+	cr_assert(cgroup_has(&h, CG_MEMORY));
+	cr_assert_str_eq(get("sys/fs/cgroup/cgroup.procs"), "1\n99\n", "nobody was moved");
+	cr_assert_null(h.hier[0].leaf);
+	forget_files();
+	cgroup_host_free(&h, NULL, 0);
+}
+
 Test(cgroup, a_v2_host_hands_controllers_on_from_our_own_group)
 {
 	struct cgroup_host h;
 	struct cgroup_usage u;
 	struct cgroup cg;
 	unsigned failed;
+	pid_t pids[] = { 41 };
 
 	host_v2("0::/svc\n");
+	put("domain\n", "sys/fs/cgroup/svc/cgroup.type");
+	put("41\n", "sys/fs/cgroup/svc/cgroup.procs");
+	put("", "sys/fs/cgroup/svc/standin-daemon-t/cgroup.procs");
 	put("cpuset cpu io memory pids\n", "sys/fs/cgroup/svc/cgroup.controllers");
 	put("", "sys/fs/cgroup/svc/cgroup.subtree_control");
 	put("", "sys/fs/cgroup/svc/standin-t/cgroup.subtree_control");
-	cgroup_host_init(&h, root, "standin-t", NULL, 0);
+	cgroup_host_init(&h, root, "standin-t", pids, 1);
+	cr_assert_str_eq(get("sys/fs/cgroup/svc/standin-daemon-t/cgroup.procs"), "41", "it moved away");
 	for (enum cg_ctl c = 0; c < CG_COUNT; c++)
 		cr_expect(cgroup_has(&h, c), "%s: %s", cg_ctl_name(c), h.why_not[c]);
 	cr_assert_eq(h.nb_hiers, 1);
@@ -290,6 +312,7 @@ Test(cgroup, on_v2_the_daemon_moves_itself_away_if_it_is_alone_in_its_group)
 	pid_t pids[] = { 41, 42 };
 
 	host_v2("0::/svc\n");
+	put("domain\n", "sys/fs/cgroup/svc/cgroup.type");
 	put("cpu memory pids\n", "sys/fs/cgroup/svc/cgroup.controllers");
 	put("41\n42\n", "sys/fs/cgroup/svc/cgroup.procs");
 	/* no subtree_control to write to: handing on fails, so it moves and, when that does not help, moves back */
@@ -312,13 +335,36 @@ Test(cgroup, on_v2_it_stands_beside_a_group_that_others_live_in)
 	pid_t pids[] = { 41 };
 
 	host_v2("0::/user/session\n");
+	put("domain\n", "sys/fs/cgroup/user/session/cgroup.type");
+	put("", "sys/fs/cgroup/user/session/cgroup.subtree_control");
 	put("cpu memory pids\n", "sys/fs/cgroup/user/session/cgroup.controllers");
 	put("41\n99\n", "sys/fs/cgroup/user/session/cgroup.procs");
 	put("memory pids\n", "sys/fs/cgroup/user/cgroup.subtree_control");
 	put("", "sys/fs/cgroup/user/standin-t/cgroup.subtree_control");
 	cgroup_host_init(&h, root, "standin-t", pids, 1);
 	cr_assert_str_eq(get("sys/fs/cgroup/user/session/cgroup.procs"), "41\n99\n", "nobody was moved");
+	cr_assert_str_eq(get("sys/fs/cgroup/user/session/cgroup.subtree_control"), "", "nothing was handed on");
 	cr_assert(cgroup_has(&h, CG_MEMORY) && cgroup_has(&h, CG_PIDS));
+	cr_assert(exists("sys/fs/cgroup/user/standin-t"));
+	forget_files();
+	cgroup_host_free(&h, NULL, 0);
+}
+
+Test(cgroup, on_v2_it_goes_up_to_where_all_controllers_are_handed_on)
+{
+	struct cgroup_host h;
+	pid_t pids[] = { 41 };
+
+	host_v2("0::/user/slice/session\n");
+	put("domain\n", "sys/fs/cgroup/user/slice/session/cgroup.type");
+	put("41\n99\n", "sys/fs/cgroup/user/slice/session/cgroup.procs");
+	put("cpu memory pids\n", "sys/fs/cgroup/user/slice/session/cgroup.controllers");
+	put("memory\n", "sys/fs/cgroup/user/slice/cgroup.subtree_control");
+	put("cpu io memory pids\n", "sys/fs/cgroup/user/cgroup.subtree_control");
+	put("cpu io memory pids\n", "sys/fs/cgroup/cgroup.subtree_control");
+	put("", "sys/fs/cgroup/user/standin-t/cgroup.subtree_control");
+	cgroup_host_init(&h, root, "standin-t", pids, 1);
+	cr_assert(cgroup_has(&h, CG_MEMORY) && cgroup_has(&h, CG_CPU) && cgroup_has(&h, CG_PIDS));
 	cr_assert(exists("sys/fs/cgroup/user/standin-t"));
 	forget_files();
 	cgroup_host_free(&h, NULL, 0);

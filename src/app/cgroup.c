@@ -12,11 +12,13 @@
  *
  * Nothing outside a tree is written to, but for v2's cgroup.subtree_control of
  * our own group: a v2 group hands a controller on to its children only if told
- * so there, and refuses while it has processes of its own. So, in this order:
- *   1. below our own group, if that can be told so (the root group can);
+ * so there, and must have no processes of its own then. (Worse than a refusal: cpu
+ * and pids are handed on all the same, and no process can enter the children.) Only
+ * the root group may have both. So, in this order:
+ *   1. below our own group, if it is the root;
  *   2. if the only processes there are ours (a service manager's delegated unit),
  *      they move to <own>/standin-daemon-<x> and it is tried again;
- *   3. beside our own group, with what the parent hands on already.
+ *   3. beside our own group, or one above it, with what the parent there hands on already.
  *
  * A v2 hierarchy without any controller (hybrid hosts) is used too: cgroup.kill
  * ends all processes of a group in one write that nothing can fork away from.
@@ -271,6 +273,15 @@ static bool cg_only_ours(const char *dir, const pid_t *movable, int nb)
 	return true;
 }
 
+/* The root of the v2 hierarchy, not of a part of it that a container sees. */
+static bool cg_is_root(const char *dir)
+{
+	char path[CG_PATH];
+
+	snprintf(path, sizeof(path), "%s/cgroup.type", dir);
+	return access(path, F_OK) != 0;
+}
+
 /* Tells v2 group <dir> to hand <ctls> on; the bits that it does then, or did already. */
 static unsigned cg_hand_on(const char *dir, unsigned ctls)
 {
@@ -322,6 +333,29 @@ back:
 	return 0;
 }
 
+/* Step 3: the nearest group above ours (whose path is at least <top> long) that hands on most of <ctls>. */
+static unsigned cg_beside(struct cgroup_hier *hi, size_t top, unsigned ctls)
+{
+	char dir[CG_PATH], text[512];
+	unsigned best = 0;
+
+	snprintf(dir, sizeof(dir), "%s", hi->base);
+	while (strlen(dir) > top) {
+		unsigned got = 0;
+
+		*strrchr(dir, '/') = 0;
+		if (cg_read(dir, "cgroup.subtree_control", text, sizeof(text)) > 0)
+			for (enum cg_ctl c = 0; c < CG_COUNT; c++)
+				if ((ctls & CG_BIT(c)) && cg_listed(text, cg_names[c], " \n"))
+					got |= CG_BIT(c);
+		if (__builtin_popcount(got) > __builtin_popcount(best)) {
+			best = got;
+			strcpy(hi->base, dir); /* ever shorter */
+		}
+	}
+	return best;
+}
+
 /* Chooses the place in the v2 hierarchy; <wanted>: the controllers no v1 hierarchy has. */
 static void cg_host_v2(struct cgroup_host *h, const char *root, const char *tree, const char *self, unsigned wanted,
 		       const pid_t *movable, int nb)
@@ -341,16 +375,11 @@ static void cg_host_v2(struct cgroup_host *h, const char *root, const char *tree
 	for (enum cg_ctl c = 0; c < CG_COUNT; c++)
 		if ((wanted & CG_BIT(c)) && cg_listed(text, cg_names[c], " \n"))
 			there |= CG_BIT(c);
-	got = there ? cg_hand_on(hi->base, there) : 0;
+	got = there && cg_is_root(hi->base) ? cg_hand_on(hi->base, there) : 0;
 	if (there && !got)
 		got = cg_move_and_hand_on(hi, tree, there, movable, nb);
-	if (there && !got && strlen(hi->base) > strlen(root) + strlen(m.point)) {
-		*strrchr(hi->base, '/') = 0; /* beside */
-		if (cg_read(hi->base, "cgroup.subtree_control", text, sizeof(text)) > 0)
-			for (enum cg_ctl c = 0; c < CG_COUNT; c++)
-				if ((there & CG_BIT(c)) && cg_listed(text, cg_names[c], " \n"))
-					got |= CG_BIT(c);
-	}
+	if (there && !got)
+		got = cg_beside(hi, strlen(root) + strlen(m.point), there);
 	rc = cg_make_tree(hi, tree);
 	if (rc < 0) {
 		for (enum cg_ctl c = 0; c < CG_COUNT; c++)

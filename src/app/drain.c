@@ -2,8 +2,8 @@
  *
  * drain.c - who is still connected to an instance that no longer serves
  *
- * The kernel is asked through sock_diag(7) for established connections to the
- * instance's port. The dump walks the whole table of connections, so it runs on
+ * The kernel is asked through sock_diag(7) (or, where it has no tcp_diag, /proc/net/tcp)
+ * for established connections to the instance's port. The dump walks the whole table of connections, so it runs on
  * the helper thread, every DRAIN_MS, until there are none or the instance's
  * `timeout stop` is over. Connections that nobody uses but nobody closes
  * either are what that limit is for.
@@ -12,6 +12,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,23 +28,25 @@ struct drain {
 	int count; /* -1: no telling */
 };
 
-/* One answer of the dump: how many connections it held; -1 at its end. */
-static int drain_count_msg(const char *buf, ssize_t len, bool *end)
+/* One answer of the dump: how many connections it held. *end: 1 it was the last, -1 an error. */
+static int drain_count_msg(const char *buf, ssize_t len, int *end)
 {
 	const struct nlmsghdr *nh = (const struct nlmsghdr *)buf;
 	int n = 0;
 
 	for (; NLMSG_OK(nh, len); nh = NLMSG_NEXT(nh, len)) {
-		if (nh->nlmsg_type == NLMSG_DONE || nh->nlmsg_type == NLMSG_ERROR)
-			*end = true;
+		if (nh->nlmsg_type == NLMSG_ERROR)
+			*end = -1;
+		else if (nh->nlmsg_type == NLMSG_DONE)
+			*end = 1;
 		else
 			n++;
 	}
 	return n;
 }
 
-/* Helper thread. Connections of <family> whose local port is <port>; -1 on error. */
-static int drain_count(int family, uint16_t port)
+/* Connections of <family> whose local port is <port>; -1: the kernel does not tell this way. */
+static int drain_ask(int family, uint16_t port)
 {
 	struct {
 		struct nlmsghdr nh;
@@ -55,23 +58,46 @@ static int drain_count(int family, uint16_t port)
 			 .id = { .idiag_sport = htons(port) } },
 	};
 	char buf[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), n = 0;
-	bool end = false;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), n = 0, end = 0;
 
 	if (fd < 0)
 		return -1;
 	if (send(fd, &ask, sizeof(ask), 0) < 0)
-		n = -1;
-	while (n >= 0 && !end) {
+		end = -1;
+	while (!end) {
 		ssize_t len = recv(fd, buf, sizeof(buf), 0);
 
 		if (len <= 0)
-			n = -1;
+			end = -1;
 		else
 			n += drain_count_msg(buf, len, &end);
 	}
 	close(fd);
+	return end < 0 ? -1 : n;
+}
+
+/* The same from /proc/net/tcp or tcp6: "sl local:port remote:port state ...", in hexadecimal; state 01. */
+static int drain_read(int family, uint16_t port)
+{
+	FILE *f = fopen(family == AF_INET6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
+	unsigned local, state;
+	char line[512];
+	int n = 0;
+
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, " %*[^:]: %*[0-9A-F]:%x %*[0-9A-F]:%*x %x", &local, &state) == 2)
+			n += local == port && state == TCP_ESTABLISHED;
+	fclose(f);
 	return n;
+}
+
+static int drain_count(int family, uint16_t port)
+{
+	int n = drain_ask(family, port);
+
+	return n < 0 ? drain_read(family, port) : n;
 }
 
 static void drain_run(struct helper_job *job)
