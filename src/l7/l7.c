@@ -183,6 +183,7 @@ static struct layer l7_layer = {
 	.destroy = l7_destroy,
 	.soft_stop = l7_soft_stop,
 	.busy = l7_busy,
+	.log_state = l7_log_state,
 };
 
 INITCALL l7_register(void)

@@ -175,6 +175,9 @@ int proxies_commit(struct l7 *l7, struct l7_cfg *cfg);
 void proxies_destroy(struct l7 *l7);
 int server_port(const struct server *s, const struct addr *client_dst);
 
+/* stats.c */
+void l7_log_state(struct worker *w);
+
 /* listener.c */
 int listeners_prepare(struct l7 *l7, struct l7_cfg *cfg, struct diag *d);
 void listeners_commit(struct l7 *l7, struct l7_cfg *cfg);

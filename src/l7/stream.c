@@ -67,7 +67,7 @@ struct stream *stream_find(const struct l7 *l7, uint64_t id)
 	struct stream *s;
 
 	list_for_each(s, &l7->streams, node)
-		if (s->id == id)
+		if (s->id == id && s->st != STREAM_DEAD)
 			return s;
 	return NULL;
 }
@@ -498,7 +498,6 @@ void stream_end(struct stream *s)
 	stream_timer_stop(s);
 	s->fe->cur[PX_FE]--;
 	l7->nb_streams--;
-	list_del(&s->node);
 	stream_set_state(s, STREAM_DEAD);
 	listeners_resume(l7, s->fe);
 	task_queue(l7->w, &s->reaper);
@@ -509,6 +508,7 @@ void stream_free_now(struct stream *s)
 	struct epoch *ep = s->ep;
 	struct l7 *l7 = s->l7;
 
+	list_del(&s->node); /* until now: whoever walks the list may have ended it */
 	task_cancel(&s->reaper);
 	task_cancel(&s->starter);
 	proxy_put(s->fe);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * stats_cols.h - columns of `show stat`; included with STAT_COL(name) defined
+ */
+STAT_COL(pxname) STAT_COL(svname) STAT_COL(qcur) STAT_COL(qmax) STAT_COL(scur) STAT_COL(smax)
+STAT_COL(slim) STAT_COL(stot) STAT_COL(bin) STAT_COL(bout) STAT_COL(dreq) STAT_COL(dresp)
+STAT_COL(ereq) STAT_COL(econ) STAT_COL(eresp) STAT_COL(wretr) STAT_COL(wredis) STAT_COL(status)
+STAT_COL(weight) STAT_COL(act) STAT_COL(bck) STAT_COL(chkfail) STAT_COL(chkdown) STAT_COL(lastchg)
+STAT_COL(downtime) STAT_COL(qlimit) STAT_COL(pid) STAT_COL(iid) STAT_COL(sid) STAT_COL(throttle)
+STAT_COL(lbtot) STAT_COL(tracked) STAT_COL(type) STAT_COL(rate) STAT_COL(rate_lim)
+STAT_COL(rate_max) STAT_COL(check_status) STAT_COL(check_code) STAT_COL(check_duration)
+STAT_COL(hrsp_1xx) STAT_COL(hrsp_2xx) STAT_COL(hrsp_3xx) STAT_COL(hrsp_4xx) STAT_COL(hrsp_5xx)
+STAT_COL(hrsp_other) STAT_COL(hanafail) STAT_COL(req_rate) STAT_COL(req_rate_max) STAT_COL(req_tot)
+STAT_COL(cli_abrt) STAT_COL(srv_abrt) STAT_COL(comp_in) STAT_COL(comp_out) STAT_COL(comp_byp)
+STAT_COL(comp_rsp) STAT_COL(lastsess) STAT_COL(last_chk) STAT_COL(last_agt) STAT_COL(qtime)
+STAT_COL(ctime) STAT_COL(rtime) STAT_COL(ttime) STAT_COL(agent_status) STAT_COL(agent_code)
+STAT_COL(agent_duration) STAT_COL(check_desc) STAT_COL(agent_desc) STAT_COL(check_rise)
+STAT_COL(check_fall) STAT_COL(check_health) STAT_COL(agent_rise) STAT_COL(agent_fall)
+STAT_COL(agent_health) STAT_COL(addr) STAT_COL(cookie) STAT_COL(mode) STAT_COL(algo)
+STAT_COL(conn_rate) STAT_COL(conn_rate_max) STAT_COL(conn_tot) STAT_COL(intercepted) STAT_COL(dcon)
+STAT_COL(dses) STAT_COL(wrew) STAT_COL(connect) STAT_COL(reuse) STAT_COL(cache_lookups)
+STAT_COL(cache_hits) STAT_COL(srv_icur) STAT_COL(src_ilim) STAT_COL(qtime_max) STAT_COL(ctime_max)
+STAT_COL(rtime_max) STAT_COL(ttime_max) STAT_COL(eint) STAT_COL(idle_conn_cur)
+STAT_COL(safe_conn_cur) STAT_COL(used_conn_cur) STAT_COL(need_conn_est) STAT_COL(uweight)
+STAT_COL(agg_server_status) STAT_COL(agg_server_check_status) STAT_COL(agg_check_status)
+STAT_COL(ssl_sess) STAT_COL(ssl_reused_sess) STAT_COL(ssl_failed_handshake)
