@@ -170,13 +170,11 @@ static void lf_times(const struct stream *s, enum lf_tag tag, struct buf *out)
 
 static void lf_name(const struct stream *s, enum lf_tag tag, struct buf *out)
 {
-	bool local = !s->log_srv || !s->log_srv[0];
-
 	switch (tag) {
 	case LF_f: buf_putstr(out, str_c(s->fe->name)); break;
 	case LF_ft: buf_printf(out, "%s%s", s->fe->name, s->tls_client ? "~" : ""); break;
-	case LF_b: buf_putstr(out, str_c(s->log_be ? s->log_be : s->fe->name)); break;
-	case LF_s: buf_putstr(out, local ? STR("<NOSRV>") : str_c(s->log_srv)); break;
+	case LF_b: buf_putstr(out, str_c(s->be ? s->be->name : s->fe->name)); break;
+	case LF_s: buf_putstr(out, s->srv ? str_c(s->srv->name) : STR("<NOSRV>")); break;
 	default: break;
 	}
 }
@@ -363,8 +361,6 @@ void stream_log_write(struct stream *s)
 	log_count_bytes(s);
 	if (!log_wanted(s))
 		return;
-	s->log_be = s->be ? s->be->name : NULL;
-	s->log_srv = s->srv ? s->srv->name : NULL;
 	/* as after its end: HAProxy counts what is left */
 	s->log_bc = s->be ? s->be->cur[PX_BE] - s->be_slot : 0;
 	s->log_sc = s->srv ? s->srv->cur - s->srv_slot : 0;

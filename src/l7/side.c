@@ -83,6 +83,10 @@ void side_rewind(struct stream *s)
 	s->side[1].tx_sent = 0;
 	s->side[0].sent = 0;
 	s->side[1].flags &= ~SIDE_STALLED;
+	if (!s->txn)
+		return;
+	s->txn->scan = (struct h1_scan){ 0 };
+	s->txn->res.status = 0;
 }
 
 void side_drop_out(struct stream *s, int d)

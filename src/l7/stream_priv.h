@@ -155,7 +155,6 @@ struct stream {
 	bool fin_judged;
 	struct stream_log log;
 	/* for the line while it is made */
-	const char *log_be, *log_srv;
 	unsigned log_bc, log_sc;
 	bool is_http, tls_client;
 	bool killed;               /* by the operator */
