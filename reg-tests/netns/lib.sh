@@ -362,14 +362,17 @@ standin_up() {
 	[ $# -gt 0 ] || for f in "$T"/*.cfg; do files="$files -f $f"; done
 	spawn "$(basename "$SOCK" .sock)" gw "$STANDIN" $files "$@"
 	standin_pid=$spawn_pid
-	wait_for 10 standin_ready || {
+	wait_for 20 standin_settled
+	standin_answers || {
 		not_ok "standin starts: $(cat "$T/$(basename "$SOCK" .sock).log")"
 		exit 1
 	}
 }
-standin_ready() {
-	ended "$standin_pid" || ctl show info >/dev/null
+standin_answers() {
 	! ended "$standin_pid" && ctl show info >/dev/null 2>&1
+}
+standin_settled() {
+	ended "$standin_pid" || standin_answers
 }
 
 # standin_down: ends it by SIGTERM; a bad exit status, or a rule or sysctl left behind, is a failure
