@@ -34,9 +34,10 @@ struct cgroup_host {
 };
 
 /* Finds out what the host offers and makes the trees. <root> is "" (tests: a directory with its own proc/ and
- * sys/); <tree> begins with "standin-" and is ours alone; <movable>: processes that may be moved with us. Never
- * fails as a whole: what is missing says so in why_not. */
-void cgroup_host_init(struct cgroup_host *h, const char *root, const char *tree, const pid_t *movable, int nb_movable);
+ * sys/); <tree> begins with "standin-" and is ours alone; <movable>: processes that may be moved with us.
+ * Never fails as a whole: what is missing says so in why_not. */
+void cgroup_host_init(struct cgroup_host *h, const char *root, const char *tree, const pid_t *movable,
+		      int nb_movable);
 /* Removes the trees (all instances' groups must have been) and frees. */
 void cgroup_host_free(struct cgroup_host *h, const pid_t *movable, int nb_movable);
 static inline bool cgroup_has(const struct cgroup_host *h, enum cg_ctl ctl)
@@ -54,8 +55,9 @@ struct cgroup {
 
 /* Makes <tree>/<name> in every hierarchy. 0, or -errno and nothing is left. -EEXIST: the name is in use. */
 int cgroup_create(struct cgroup *cg, const struct cgroup_host *h, const char *name);
-/* Sets all limits. Those that could not be set are bits of CG_BIT() in *failed; the others hold. 0, or the first
- * error as -errno: -EBUSY memory in use exceeds the new limit. Limits the host does not have are not errors. */
+/* Sets all limits. Those that could not be set are bits of CG_BIT() in *failed; the others hold. 0, or the
+ * first error as -errno: -EBUSY memory in use exceeds the new limit. Limits the host does not have are not
+ * errors. */
 int cgroup_set(struct cgroup *cg, const struct app_spec *spec, unsigned *failed);
 /* SIGKILLs everything in it. How many processes were still there. */
 int cgroup_kill(const struct cgroup *cg);
@@ -65,15 +67,19 @@ bool cgroup_empty(const struct cgroup *cg);
 int cgroup_remove(struct cgroup *cg);
 
 struct cgroup_usage {
-	uint64_t memory, noncache, mapped, cache; /* bytes now. noncache: what reclaim cannot take without swap */
-	uint64_t peak;                            /* bytes: raw, page cache included, since made */
-	uint64_t mem_hits, pids_hits;             /* signs of having run into a limit, counted */
+	uint64_t memory, noncache;    /* bytes now. noncache: what reclaim cannot take without swap */
+	uint64_t mapped, cache;
+	uint64_t peak;                /* bytes: raw, page cache included, since made */
+	uint64_t mem_hits, pids_hits; /* signs of having run into a limit, counted */
 	uint64_t oom_kills, majfaults;
 	uint64_t cpu_us, throttled_us;
 	uint32_t pids;
 };
 /* Fields the host cannot tell are 0. */
 void cgroup_usage(const struct cgroup *cg, struct cgroup_usage *u);
+/* The part that rises and falls only (memory, noncache, mapped, cache, pids), for a third of the price: three
+ * files. */
+void cgroup_sample(const struct cgroup *cg, struct cgroup_usage *u);
 /* The largest set of mapped file pages any of its processes has (RssFile), whoever they are charged to. */
 uint64_t cgroup_file_rss(const struct cgroup *cg);
 

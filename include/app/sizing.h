@@ -53,8 +53,8 @@ struct sizing {
 #define SIZING_CPU_FLOOR      50 /* thousandths: 5 ms in 100 ms, FACTS §6 */
 #define SIZING_PIDS_FLOOR     8
 
-/* The least that a standby of an application limited to <spec> is to be started in, after the <nb> starts in <rec>
- * (any order). Never above <spec>, field by field; a field that <spec> does not limit stays unlimited. */
+/* The least that a standby of an application limited to <spec> is to be started in, after the <nb> starts in
+ * <rec> (any order). Never above <spec>, field by field; a field that <spec> does not limit stays unlimited. */
 void sizing_compute(struct sizing *out, const struct start_rec *rec, size_t nb, const struct app_spec *spec,
 		    const struct sizing_params *p);
 

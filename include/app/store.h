@@ -14,7 +14,7 @@
 struct worker;
 struct store;
 
-#define STORE_NAME_LEN    64  /* app and instance names, kinds; NUL included, longer ones are cut */
+#define STORE_NAME_LEN    64 /* app and instance names, kinds; NUL included, longer ones are cut */
 #define STORE_RELEASE_LEN 80
 #define STORE_TEXT_LEN    256
 #define STORE_STARTS_KEPT 64    /* per release */
@@ -35,8 +35,8 @@ struct store_event {
 };
 
 struct store_ops {
-	/* Once, from the loop: what the file held, oldest first (empty lists when there is none). The elements are
-	 * the callee's to take (list_del() and keep: malloc'd); the rest is freed after. */
+	/* Once, from the loop: what the file held, oldest first (empty lists when there is none). The
+	 * elements are the callee's to take (list_del() and keep: malloc'd); the rest is freed after. */
 	void (*loaded)(struct worker *w, void *owner, struct list *starts, struct list *events);
 	/* The file began to fail (why, malloc-free text) or works again (NULL). */
 	void (*state)(struct worker *w, void *owner, const char *why);
@@ -52,7 +52,8 @@ void store_forget(struct store *s, const char *app); /* its starts and sizing; e
 const char *store_path(const struct store *s);
 const char *store_error(const struct store *s); /* NULL: works */
 uint64_t store_dropped(const struct store *s);
-/* Writes what waits, closes the file; all on the helper thread, after this returns. No callback comes any more. */
+/* Writes what waits, closes the file; all on the helper thread, after this returns. No callback comes any
+ * more. */
 void store_close(struct store *s);
 
 #endif

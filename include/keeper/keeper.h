@@ -30,10 +30,11 @@ struct keeper_spawn {
 	uid_t uid;
 	gid_t gid; /* supplementary groups are dropped to this one */
 	mode_t umask;
-	/* cgroup.procs files to join, in order; NULL ends. The keeper also uses them, when the loop has died, to
-	 * kill what is left in these cgroups, and removes their directories. */
+	/* cgroup.procs files to join, in order; NULL ends. The keeper also uses them, when the loop has died,
+	 * to kill what is left in these cgroups, and removes their directories. */
 	const char *cgroup_procs[KEEPER_MAX_CGROUPS];
-	int out_fd; /* becomes stdout and stderr of the child, or -1: /dev/null. Sent; the caller still owns its own. */
+	/* Becomes stdout and stderr of the child; -1: /dev/null. A duplicate is sent, the caller keeps its own. */
+	int out_fd;
 	struct {
 		int resource;
 		uint64_t soft, hard;
@@ -45,9 +46,10 @@ struct keeper_spawn {
 };
 
 struct keeper_child {
-	/* <err> 0: it was exec'd; <pid> and <pidfd> (owned by the callee). Else the errno of what failed, <what>
-	 * saying what that was ("exec", "user", ...); no exited() follows. */
-	void (*started)(struct worker *w, struct keeper_child *c, int err, const char *what, pid_t pid, int pidfd);
+	/* <err> 0: it was exec'd; <pid> and <pidfd> (owned by the callee). Else the errno of what failed,
+	 * <what> saying what that was ("exec", "user", ...); no exited() follows. */
+	void (*started)(struct worker *w, struct keeper_child *c, int err, const char *what, pid_t pid,
+			int pidfd);
 	/* It was reaped: <status> as of waitpid(), -1 when the keeper died and nobody knows. */
 	void (*exited)(struct worker *w, struct keeper_child *c, int status);
 	void *owner;

@@ -110,7 +110,7 @@ static int fake_check(const struct app_cfg *cfg, char **err)
 
 static struct app_driver fake_driver = { .name = "fake", .check = fake_check, .start = fake_start,
 					 .signal = fake_signal, .kill = fake_kill, .limit = fake_limit,
-					 .usage = fake_usage, .file_rss = fake_file_rss, .clean = fake_clean };
+					 .usage = fake_usage, .sample = fake_usage, .file_rss = fake_file_rss, .clean = fake_clean };
 
 /* ---- what the test can do ---- */
 

@@ -58,8 +58,10 @@ const char *app_state(const struct app *a)
 
 struct backoff_policy app_backoff_policy(const struct app *a)
 {
-	return (struct backoff_policy){ .min_ms = a->cfg->backoff_min_ms, .max_ms = a->cfg->backoff_max_ms,
-					.limit = a->cfg->limit, .period_ms = a->cfg->period_ms };
+	return (struct backoff_policy){ .min_ms = a->cfg->backoff_min_ms,
+					.max_ms = a->cfg->backoff_max_ms,
+					.limit = a->cfg->limit,
+					.period_ms = a->cfg->period_ms };
 }
 
 void app_sizing(const struct app *a, struct sizing *out)
@@ -107,6 +109,17 @@ static void app_wake_in(struct app *a, uint64_t ms)
 	ev_timer_start(a->w->loop, &a->wake);
 }
 
+/* Does one of them end? Its port comes back then, and app_instance_freed() calls us again. */
+static bool app_one_ends(const struct app *a)
+{
+	const struct instance *in;
+
+	list_for_each(in, &a->instances, node)
+		if (!instance_alive(in))
+			return true;
+	return false;
+}
+
 /* Starts one if back-off and ports allow; else sees to it that this is tried again. */
 static struct instance *app_start(struct app *a, enum inst_role role, const struct app_spec *limits)
 {
@@ -115,10 +128,12 @@ static struct instance *app_start(struct app *a, enum inst_role role, const stru
 	bool over;
 	uint64_t wait = backoff_wait(&a->backoff[role], &p, now, &over);
 	struct instance *in;
+	int why;
 
 	if (over && role == INST_PRIMARY) {
 		a->gave_up = true;
-		app_event(a, NULL, LOG_ALERT, "give-up", "%u failures in %u s: not started again until told to", p.limit,
+		app_event(a, NULL, LOG_ALERT, "give-up",
+			  "%u failures in %u s: not started again until told to", p.limit,
 			  p.period_ms / 1000);
 		return NULL;
 	}
@@ -126,13 +141,12 @@ static struct instance *app_start(struct app *a, enum inst_role role, const stru
 		app_wake_in(a, wait);
 		return NULL;
 	}
-	in = instance_start(a, role, limits);
+	in = instance_start(a, role, limits, &why);
 	if (in)
 		return in;
-	if (list_empty(&a->instances) || a->primary) {
-		/* else one that ends will give its port back, and we are called again */
-		app_event(a, NULL, LOG_ERR, "failed", "%s: no free port in %u-%u", inst_role_name(role),
-			  a->cfg->listen.port, a->cfg->port_last);
+	if (!app_one_ends(a)) {
+		app_event(a, NULL, LOG_ERR, "failed", "%s: no port of %u-%u can be used: %s",
+			  inst_role_name(role), a->cfg->listen.port, a->cfg->port_last, strerror(why));
 		backoff_fail(&a->backoff[role], &p, now, 0);
 		app_reconcile_later(a);
 	}
@@ -215,8 +229,9 @@ static void app_stop_all(struct app *a)
 	app_promotion_cancel(a);
 	list_for_each_safe(in, tmp, &a->instances, node)
 		if (instance_alive(in) || (in->st == INST_ST_DRAINING && a->w->apps->stopping)) {
-			instance_cause(in, a->w->apps->stopping ? "the daemon stops" : a->retired ? "no longer configured" :
-											      "stopped");
+			instance_cause(in, a->w->apps->stopping ? "the daemon stops"
+					   : a->retired         ? "no longer configured"
+								: "stopped");
 			instance_event(in, INST_EV_STOP);
 		}
 	app_publish(a);
@@ -274,7 +289,8 @@ void app_lost(struct app *a, struct instance *in, bool failed)
 	uint64_t now = clock_ms(a->w);
 
 	if (failed)
-		backoff_fail(&a->backoff[in->role], &p, now, in->ready_at_ms ? MAX(now - in->ready_at_ms, 1U) : 0);
+		backoff_fail(&a->backoff[in->role], &p, now,
+			     in->ready_at_ms ? MAX(now - in->ready_at_ms, 1U) : 0);
 	if (failed && !in->ready_at_ms)
 		app_resize(a);
 	app_reconcile_later(a);

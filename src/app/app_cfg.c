@@ -50,7 +50,8 @@ static int app_open(struct cfg_line *ln)
 	if (!a)
 		return -1;
 	if (ln->argc != 2 || !app_name_ok(ln->args[1]))
-		return cfg_err(ln, "'app' expects one name, of at most %d letters, digits, '_', '-' and '.'", APP_NAME_MAX);
+		return cfg_err(ln, "'app' expects one name, of at most %d letters, digits, '_', '-' and '.'",
+			       APP_NAME_MAX);
 	a->obj.kind = "app";
 	a->obj.name = cfg_strdup(ln, ln->args[1]);
 	a->obj.file = ln->file;
@@ -174,7 +175,8 @@ static void app_check_command(struct app_cfg *a, struct epoch *ep, struct diag *
 		return;
 	}
 	if (a->driver && a->driver->check(a, &err) < 0)
-		diag_error(d, a->obj.file, a->command_line, "app '%s': %s", a->obj.name, err ? err : "bad command");
+		diag_error(d, a->obj.file, a->command_line, "app '%s': %s", a->obj.name,
+			   err ? err : "bad command");
 	free(err);
 }
 
@@ -184,7 +186,8 @@ static void app_check_user(struct app_cfg *a, struct epoch *ep, struct diag *d)
 		a->uid = ep->global.uid >= 0 ? (uid_t)ep->global.uid : geteuid();
 		a->user = (char *)ep->global.user;
 		if (a->uid == 0)
-			APP_WARN(d, a, "app '%s' runs as root: neither it nor 'global' has a 'user'", a->obj.name);
+			APP_WARN(d, a, "app '%s' runs as root: neither it nor 'global' has a 'user'",
+				 a->obj.name);
 	}
 	if (a->gid == (gid_t)-1)
 		a->gid = ep->global.gid >= 0 ? (gid_t)ep->global.gid : a->uid == 0 ? 0 : getegid();
@@ -198,9 +201,11 @@ static void app_check_ports(struct app_cfg *a, struct diag *d)
 	if (!a->has_listen)
 		APP_ERR(d, a, "app '%s' has no 'listen'", a->obj.name);
 	else if (have < need)
-		APP_ERR(d, a, "app '%s': %u port%s for %u standby%s are too few: it needs %u, one for the primary, one for "
-			"each standby, one for a replacement", a->obj.name, have, have > 1 ? "s" : "", a->standby,
-			a->standby > 1 ? "s" : "", need);
+		APP_ERR(d, a,
+			"app '%s': %u port%s for %u standby%s are too few: it needs %u, one for the primary, "
+			"one for "
+			"each standby, one for a replacement",
+			a->obj.name, have, have > 1 ? "s" : "", a->standby, a->standby > 1 ? "s" : "", need);
 }
 
 static void app_check_overlap(const struct app_part *part, const struct app_cfg *a, struct diag *d)
@@ -212,8 +217,9 @@ static void app_check_overlap(const struct app_part *part, const struct app_cfg 
 			return;
 		if (b->has_listen && a->has_listen && b->listen.family == a->listen.family &&
 		    a->listen.port <= b->port_last && b->listen.port <= a->port_last)
-			APP_ERR(d, a, "app '%s': its ports %u-%u overlap those of app '%s' (%s:%d)", a->obj.name,
-				a->listen.port, a->port_last, b->obj.name, b->obj.file, b->obj.line);
+			APP_ERR(d, a, "app '%s': its ports %u-%u overlap those of app '%s' (%s:%d)",
+				a->obj.name, a->listen.port, a->port_last, b->obj.name, b->obj.file,
+				b->obj.line);
 	}
 }
 
@@ -223,12 +229,14 @@ static void app_check_resources(struct app_cfg *a, struct diag *d)
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (a->spec.memory > ram)
-		APP_WARN(d, a, "app '%s': this machine has %llu MiB of memory, less than its 'resources'", a->obj.name,
-			 (unsigned long long)(ram >> 20));
+		APP_WARN(d, a, "app '%s': this machine has %llu MiB of memory, less than its 'resources'",
+			 a->obj.name, (unsigned long long)(ram >> 20));
 	if (cpus > 0 && a->spec.cpu_milli > (uint64_t)cpus * 1000)
-		APP_WARN(d, a, "app '%s': this machine has %ld cores, less than its 'resources'", a->obj.name, cpus);
+		APP_WARN(d, a, "app '%s': this machine has %ld cores, less than its 'resources'", a->obj.name,
+			 cpus);
 	if (a->standby && !a->spec.memory && !a->spec.cpu_milli && !a->spec.pids)
-		APP_WARN(d, a, "app '%s' has no 'resources': its standby cannot be made smaller than its primary",
+		APP_WARN(d, a,
+			 "app '%s' has no 'resources': its standby cannot be made smaller than its primary",
 			 a->obj.name);
 	if (a->ready == READY_DELAY && a->ready_delay_ms >= a->start_ms)
 		APP_ERR(d, a, "app '%s': 'ready delay' is not below 'timeout start'", a->obj.name);
@@ -244,7 +252,8 @@ static const struct app_cfg *app_cfg_find(const struct app_part *part, const cha
 	return NULL;
 }
 
-static void app_check_depends(const struct app_part *part, const struct app_cfg *a, struct epoch *ep, struct diag *d)
+static void app_check_depends(const struct app_part *part, const struct app_cfg *a, struct epoch *ep,
+			      struct diag *d)
 {
 	const struct app_cfg *b = a;
 	const char *near;
@@ -289,7 +298,8 @@ void app_cfg_resolve(struct epoch *ep, struct diag *d)
 		if (!a->release || !a->identity)
 			APP_ERR(d, a, "out of memory");
 		else if (strlen(a->release) >= STORE_RELEASE_LEN)
-			APP_ERR(d, a, "app '%s': 'release' is longer than %d characters", a->obj.name, STORE_RELEASE_LEN - 1);
+			APP_ERR(d, a, "app '%s': 'release' is longer than %d characters", a->obj.name,
+				STORE_RELEASE_LEN - 1);
 	}
 }
 

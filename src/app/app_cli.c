@@ -106,7 +106,8 @@ static void cli_instance_text(struct cli_ctx *ctx, struct instance *in, const st
 		snprintf(cpu, sizeof(cpu), "%.3f", in->limits.cpu_milli / 1000.0);
 	if (in->limits.pids)
 		snprintf(pids, sizeof(pids), "%u", in->limits.pids);
-	buf_printf_grow(ctx->out, "  %-16s %-7s %-8s pid %-7d %-21s memory %.1fM/%s cpu %s pids %u/%s age %.1fs%s%s\n",
+	buf_printf_grow(ctx->out,
+			"  %-16s %-7s %-8s pid %-7d %-21s memory %.1fM/%s cpu %s pids %u/%s age %.1fs%s%s\n",
 			in->name, inst_role_name(in->role), inst_st_name[in->st], (int)in->pid,
 			addr_print(&in->addr, addr), cli_mib(u->memory), limit, cpu, u->pids, pids,
 			(clock_ms(ctx->w) - in->born_ms) / 1000.0, *in->cause ? ": " : "", in->cause);
@@ -173,12 +174,12 @@ static void cli_sizing_one(struct cli_ctx *ctx, struct app *a)
 		json_obj_close(&ctx->j);
 		return;
 	}
-	buf_printf_grow(ctx->out, "%s: release %s, %s, %u good starts, shortest %u ms\n", a->name, a->cfg->release,
-			sizing_basis_name(sz.basis), sz.starts, sz.ready_ms);
+	buf_printf_grow(ctx->out, "%s: release %s, %s, %u good starts, shortest %u ms\n", a->name,
+			a->cfg->release, sizing_basis_name(sz.basis), sz.starts, sz.ready_ms);
 	buf_printf_grow(ctx->out, "  primary  memory %.1fM cpu %.3f pids %u\n", cli_mib(spec->memory),
 			spec->cpu_milli / 1000.0, spec->pids);
-	buf_printf_grow(ctx->out, "  standby  memory %.1fM cpu %.3f pids %u\n  because  %s\n", cli_mib(sz.minimum.memory),
-			sz.minimum.cpu_milli / 1000.0, sz.minimum.pids, sz.why);
+	buf_printf_grow(ctx->out, "  standby  memory %.1fM cpu %.3f pids %u\n  because  %s\n",
+			cli_mib(sz.minimum.memory), sz.minimum.cpu_milli / 1000.0, sz.minimum.pids, sz.why);
 }
 
 static enum cli_ret cli_show_sizing(struct cli_ctx *ctx)
@@ -213,8 +214,8 @@ static void cli_event_one(struct cli_ctx *ctx, const struct app_event *e)
 	n = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(when + n, sizeof(when) - n, ".%03uZ", (unsigned)(e->e.at_ms % 1000));
 	if (!ctx->json) {
-		buf_printf_grow(ctx->out, "%s %s %s %s: %s\n", when, e->e.app, *e->e.instance ? e->e.instance : "-",
-				e->e.kind, e->e.text);
+		buf_printf_grow(ctx->out, "%s %s %s %s: %s\n", when, e->e.app,
+				*e->e.instance ? e->e.instance : "-", e->e.kind, e->e.text);
 		return;
 	}
 	json_obj_open(j, NULL);
@@ -316,21 +317,48 @@ static enum cli_ret cli_restart(struct cli_ctx *ctx)
 }
 
 static struct cli_kw app_cli[] = {
-	{ .words = { "show", "app" }, .args = "[<name>] [json]", .help = "applications and their instances",
-	  .level = CLI_USER, .parse = cli_show, .io = cli_show_app },
-	{ .words = { "show", "sizing" }, .args = "[<app>] [json]", .help = "what a standby is started in, and why",
-	  .level = CLI_USER, .parse = cli_show, .io = cli_show_sizing },
-	{ .words = { "show", "events" }, .args = "[<app>] [json]", .help = "what happened to applications, newest first",
-	  .level = CLI_USER, .parse = cli_show, .io = cli_show_events },
-	{ .words = { "failover", "app" }, .args = "<name>", .help = "let the standby take over", .level = CLI_ADMIN,
+	{ .words = { "show", "app" },
+	  .args = "[<name>] [json]",
+	  .help = "applications and their instances",
+	  .level = CLI_USER,
+	  .parse = cli_show,
+	  .io = cli_show_app },
+	{ .words = { "show", "sizing" },
+	  .args = "[<app>] [json]",
+	  .help = "what a standby is started in, and why",
+	  .level = CLI_USER,
+	  .parse = cli_show,
+	  .io = cli_show_sizing },
+	{ .words = { "show", "events" },
+	  .args = "[<app>] [json]",
+	  .help = "what happened to applications, newest first",
+	  .level = CLI_USER,
+	  .parse = cli_show,
+	  .io = cli_show_events },
+	{ .words = { "failover", "app" },
+	  .args = "<name>",
+	  .help = "let the standby take over",
+	  .level = CLI_ADMIN,
 	  .parse = cli_failover },
-	{ .words = { "start", "app" }, .args = "<name>", .help = "start it, also after it gave up", .level = CLI_ADMIN,
+	{ .words = { "start", "app" },
+	  .args = "<name>",
+	  .help = "start it, also after it gave up",
+	  .level = CLI_ADMIN,
 	  .parse = cli_start },
-	{ .words = { "stop", "app" }, .args = "<name>", .help = "end all its instances", .level = CLI_ADMIN,
+	{ .words = { "stop", "app" },
+	  .args = "<name>",
+	  .help = "end all its instances",
+	  .level = CLI_ADMIN,
 	  .parse = cli_stop },
-	{ .words = { "restart", "app" }, .args = "<name>", .help = "replace its instances, standby first",
-	  .level = CLI_ADMIN, .parse = cli_restart },
-	{ .words = { "forget", "sizing" }, .args = "<app>", .help = "forget what its starts took", .level = CLI_ADMIN,
+	{ .words = { "restart", "app" },
+	  .args = "<name>",
+	  .help = "replace its instances, standby first",
+	  .level = CLI_ADMIN,
+	  .parse = cli_restart },
+	{ .words = { "forget", "sizing" },
+	  .args = "<app>",
+	  .help = "forget what its starts took",
+	  .level = CLI_ADMIN,
 	  .parse = cli_forget_sizing },
 	{ .words = { NULL } },
 };

@@ -39,7 +39,8 @@ static char **kw_vector(struct cfg_line *ln, int from, int *n)
 /* Words that come in pairs, in any order: `inter 1s fall 3`. */
 struct kw_pair {
 	const char *word;
-	int (*set)(struct cfg_line *ln, struct app_cfg *a, const char *arg); /* 0; <0: reported, or -EINVAL: use <what> */
+	int (*set)(struct cfg_line *ln, struct app_cfg *a,
+		   const char *arg); /* 0; <0: reported, or -EINVAL: use <what> */
 	const char *what;
 };
 
@@ -60,8 +61,9 @@ static int kw_pairs(struct cfg_line *ln, const struct kw_pair *pairs, size_t n, 
 		}
 		rc = at + 1 < ln->argc ? pairs[i].set(ln, ln->obj, ln->args[at + 1]) : -EINVAL;
 		if (rc == -EINVAL)
-			return cfg_err(ln, "'%s %s' expects %s%s%s%s", ln->args[0], pairs[i].word, pairs[i].what,
-				       at + 1 < ln->argc ? ", not '" : "", ln->args[at + 1], at + 1 < ln->argc ? "'" : "");
+			return cfg_err(ln, "'%s %s' expects %s%s%s%s", ln->args[0], pairs[i].word,
+				       pairs[i].what, at + 1 < ln->argc ? ", not '" : "", ln->args[at + 1],
+				       at + 1 < ln->argc ? "'" : "");
 		if (rc < 0)
 			return rc;
 	}
@@ -203,10 +205,20 @@ static const struct {
 	const char *name;
 	int resource;
 } kw_rlimits[] = {
-	{ "as", RLIMIT_AS },	     { "core", RLIMIT_CORE },	{ "cpu", RLIMIT_CPU },	       { "data", RLIMIT_DATA },
-	{ "fsize", RLIMIT_FSIZE },   { "memlock", RLIMIT_MEMLOCK }, { "msgqueue", RLIMIT_MSGQUEUE }, { "nice", RLIMIT_NICE },
-	{ "nofile", RLIMIT_NOFILE }, { "nproc", RLIMIT_NPROC }, { "rss", RLIMIT_RSS },	       { "rtprio", RLIMIT_RTPRIO },
-	{ "sigpending", RLIMIT_SIGPENDING }, { "stack", RLIMIT_STACK },
+	{ "as", RLIMIT_AS },
+	{ "core", RLIMIT_CORE },
+	{ "cpu", RLIMIT_CPU },
+	{ "data", RLIMIT_DATA },
+	{ "fsize", RLIMIT_FSIZE },
+	{ "memlock", RLIMIT_MEMLOCK },
+	{ "msgqueue", RLIMIT_MSGQUEUE },
+	{ "nice", RLIMIT_NICE },
+	{ "nofile", RLIMIT_NOFILE },
+	{ "nproc", RLIMIT_NPROC },
+	{ "rss", RLIMIT_RSS },
+	{ "rtprio", RLIMIT_RTPRIO },
+	{ "sigpending", RLIMIT_SIGPENDING },
+	{ "stack", RLIMIT_STACK },
 };
 
 /* "1024", "64m", "unlimited" */
@@ -233,7 +245,8 @@ static int kw_rlimit(struct cfg_line *ln, const struct cfg_kw *kw)
 	at = cfg_word_index(names, ARRAY_SIZE(names), ln->args[1]);
 	if (at < 0) {
 		near = diag_nearest_of(ln->args[1], names, ARRAY_SIZE(names));
-		return cfg_err(ln, "'rlimit': unknown limit '%s'" DIAG_MAYBE, ln->args[1], DIAG_MAYBE_ARG(near));
+		return cfg_err(ln, "'rlimit': unknown limit '%s'" DIAG_MAYBE, ln->args[1],
+			       DIAG_MAYBE_ARG(near));
 	}
 	if (kw_rlimit_value(ln->args[2], &soft) < 0 || kw_rlimit_value(ln->args[ln->argc - 1], &hard) < 0)
 		return cfg_err(ln, "'rlimit %s' expects numbers or 'unlimited'.", ln->args[1]);
@@ -326,7 +339,8 @@ static int ready_status(struct cfg_line *ln, struct app_cfg *a, const char *s)
 static int kw_ready(struct cfg_line *ln, const struct cfg_kw *kw)
 {
 	static const char *const kinds[] = { "tcp", "http", "delay", "notify" };
-	static const struct kw_pair pairs[] = { { "status", ready_status, "a status such as 200 or 200-299" } };
+	static const struct kw_pair pairs[] = { { "status", ready_status,
+						  "a status such as 200 or 200-299" } };
 	struct app_cfg *a = ln->obj;
 	const char *near;
 	int kind = cfg_word_index(kinds, ARRAY_SIZE(kinds), ln->args[1]);
@@ -347,8 +361,8 @@ static int kw_ready(struct cfg_line *ln, const struct cfg_kw *kw)
 	case 3: return cfg_err(ln, "'ready notify' " LATER "; tcp, http and delay are.");
 	}
 	near = diag_nearest_of(ln->args[1], kinds, ARRAY_SIZE(kinds));
-	return cfg_err(ln, "'ready' expects tcp, http <path> or delay <time>, not '%s'" DIAG_MAYBE, ln->args[1],
-		       DIAG_MAYBE_ARG(near));
+	return cfg_err(ln, "'ready' expects tcp, http <path> or delay <time>, not '%s'" DIAG_MAYBE,
+		       ln->args[1], DIAG_MAYBE_ARG(near));
 }
 
 static int check_inter(struct cfg_line *ln, struct app_cfg *a, const char *s)
@@ -425,7 +439,8 @@ static int kw_restart(struct cfg_line *ln, const struct cfg_kw *kw)
 	if (!strcmp(ln->args[1], "backoff")) {
 		if (ln->argc < 4 || kw_time(ln->args[2], &a->backoff_min_ms) < 0 ||
 		    kw_time(ln->args[3], &a->backoff_max_ms) < 0 || a->backoff_max_ms < a->backoff_min_ms)
-			return cfg_err(ln, "'restart backoff' expects two times, the second not below the first.");
+			return cfg_err(
+			    ln, "'restart backoff' expects two times, the second not below the first.");
 		at = 4;
 	} else if (ln->argc < 2) {
 		return cfg_err(ln, "'restart' expects backoff <min> <max>, limit <n> per <time>.");
@@ -478,7 +493,8 @@ static int kw_on_promote(struct cfg_line *ln, const struct cfg_kw *kw)
 	case 1:
 		a->promote_signal = kw_signal_number(ln->args[2]);
 		if (a->promote_signal < 0)
-			return cfg_err(ln, "'on-promote signal' expects a signal such as USR1, not '%s'", ln->args[2]);
+			return cfg_err(ln, "'on-promote signal' expects a signal such as USR1, not '%s'",
+				       ln->args[2]);
 		a->promote = PROMOTE_SIGNAL;
 		return cfg_no_more_args(ln, kw, 2);
 	case 2:
@@ -488,7 +504,8 @@ static int kw_on_promote(struct cfg_line *ln, const struct cfg_kw *kw)
 		a->promote_path = cfg_strdup(ln, ln->args[2]);
 		return cfg_no_more_args(ln, kw, 2);
 	}
-	return cfg_err(ln, "'on-promote' expects exec <command>, signal <name> or http <path>, not '%s'", ln->args[1]);
+	return cfg_err(ln, "'on-promote' expects exec <command>, signal <name> or http <path>, not '%s'",
+		       ln->args[1]);
 }
 
 static int kw_log(struct cfg_line *ln, const struct cfg_kw *kw)
@@ -510,10 +527,15 @@ static int kw_later(struct cfg_line *ln, const struct cfg_kw *kw)
 	return cfg_err(ln, "'%s' " LATER ".", kw->word);
 }
 
-#define KW_CODE(w, fn, u, h) { .word = w, .sections = CFG_APP, .parse = fn, .usage = u, .help = h }
-#define KW_TIME(w, f, u, h)                                                                                            \
-	{ .word = w, .sections = CFG_APP, .type = CFG_T_TIME, .offset = offsetof(struct app_cfg, f), .min = 1,         \
-	  .max = 86400000, .usage = u, .help = h }
+#define KW_CODE(w, fn, u, h)                                                       \
+	{                                                                          \
+		.word = w, .sections = CFG_APP, .parse = fn, .usage = u, .help = h \
+	}
+#define KW_TIME(w, f, u, h)                                                                                \
+	{                                                                                                  \
+		.word = w, .sections = CFG_APP, .type = CFG_T_TIME, .offset = offsetof(struct app_cfg, f), \
+		.min = 1, .max = 86400000, .usage = u, .help = h                                           \
+	}
 
 static struct cfg_kw app_kws[] = {
 	KW_CODE("driver", kw_driver, "driver process", "how instances are run"),
@@ -525,27 +547,47 @@ static struct cfg_kw app_kws[] = {
 	KW_CODE("group", kw_group, "group <name>", "the group it runs as (default: the user's)"),
 	KW_CODE("umask", kw_umask, "umask <octal>", "mask of the files it makes (default 022)"),
 	KW_CODE("rlimit", kw_rlimit, "rlimit <name> <soft> [<hard>]", "a limit of setrlimit(2); repeatable"),
-	KW_CODE("listen", kw_listen, "listen <addr>:<port>[-<port>]", "one port of the range for each instance"),
-	{ .word = "release", .sections = CFG_APP, .type = CFG_T_STR, .offset = offsetof(struct app_cfg, release),
-	  .usage = "release <string>", .help = "what sizes are remembered under (default: a digest of the program)" },
+	KW_CODE("listen", kw_listen, "listen <addr>:<port>[-<port>]",
+		"one port of the range for each instance"),
+	{ .word = "release",
+	  .sections = CFG_APP,
+	  .type = CFG_T_STR,
+	  .offset = offsetof(struct app_cfg, release),
+	  .usage = "release <string>",
+	  .help = "what sizes are remembered under (default: a digest of the program)" },
 	KW_CODE("resources", kw_resources, "resources memory <size> cpu <n.n> pids <n>",
 		"what the primary may use; what is left out is not limited"),
-	KW_CODE("ready", kw_ready, "ready tcp | http <path> [status <code>] | delay <time>", "when it is ready (default tcp)"),
+	KW_CODE("ready", kw_ready, "ready tcp | http <path> [status <code>] | delay <time>",
+		"when it is ready (default tcp)"),
 	KW_TIME("timeout start", start_ms, "timeout start <time>", "to be ready in (default 60s)"),
-	KW_TIME("timeout stop", stop_ms, "timeout stop <time>", "to end in, before it is killed (default 10s)"),
+	KW_TIME("timeout stop", stop_ms, "timeout stop <time>",
+		"to end in, before it is killed (default 10s)"),
 	KW_TIME("timeout check", check_ms, "timeout check <time>", "for an answer to a check (default 1s)"),
-	{ .word = "check", .sections = CFG_APP, .parse = kw_check, .can_no = true,
-	  .usage = "check inter <time> fall <n> rise <n>", .help = "checks of ready instances (default 2s, 3, 2)" },
+	{ .word = "check",
+	  .sections = CFG_APP,
+	  .parse = kw_check,
+	  .can_no = true,
+	  .usage = "check inter <time> fall <n> rise <n>",
+	  .help = "checks of ready instances (default 2s, 3, 2)" },
 	KW_CODE("standby", kw_standby, "standby <n> [mode hot]", "how many stand by (default 1)"),
-	{ .word = "standby-margin", .sections = CFG_APP, .type = CFG_T_UINT, .offset = offsetof(struct app_cfg, margin_pct),
-	  .max = 1000, .usage = "standby-margin <percent>", .help = "over what a start took (default 30)" },
+	{ .word = "standby-margin",
+	  .sections = CFG_APP,
+	  .type = CFG_T_UINT,
+	  .offset = offsetof(struct app_cfg, margin_pct),
+	  .max = 1000,
+	  .usage = "standby-margin <percent>",
+	  .help = "over what a start took (default 30)" },
 	KW_CODE("restart", kw_restart, "restart backoff <min> <max> limit <n> per <time>",
 		"when it is started again (default 100ms 30s, 20 per 1m)"),
 	KW_CODE("stop-signal", kw_stop_signal, "stop-signal <name>", "what ends it politely (default TERM)"),
 	KW_CODE("on-promote", kw_on_promote, "on-promote exec <cmd> | signal <name> | http <path>",
 		"how a standby is told that it becomes the primary"),
-	{ .word = "depends", .sections = CFG_APP, .type = CFG_T_STR, .offset = offsetof(struct app_cfg, depends),
-	  .usage = "depends <app>", .help = "started after that one is ready" },
+	{ .word = "depends",
+	  .sections = CFG_APP,
+	  .type = CFG_T_STR,
+	  .offset = offsetof(struct app_cfg, depends),
+	  .usage = "depends <app>",
+	  .help = "started after that one is ready" },
 	KW_CODE("log", kw_log, "log global | <target>...", "where its events and output go"),
 	KW_CODE("rootfs", kw_later, "rootfs <dir>", "of driver oci"),
 	KW_CODE("bundle", kw_later, "bundle <dir>", "of driver oci"),

@@ -117,7 +117,6 @@ void backoff_reset(struct backoff *b);
 struct measure {
 	ev_timer timer;
 	uint64_t begin_us;
-	unsigned samples;
 	struct start_rec rec;
 	bool running;
 };
@@ -130,7 +129,7 @@ struct output {
 	ev_io io;
 	int fd; /* owns; -1 */
 	unsigned len;
-	uint64_t second;           /* of the rate */
+	uint64_t second;            /* of the rate */
 	unsigned lines, suppressed; /* in it */
 	char line[OUTPUT_LINE];
 };
@@ -145,16 +144,23 @@ enum inst_role { INST_PRIMARY, INST_STANDBY };
  *   DRAINING  no longer published, its connections may end. Leaves by DRAINED, EXIT, STOP.
  *   STOPPING  told to end, by its stop signal or by SIGKILL; nobody's any more. Leaves by EXIT.
  *   DEAD      its main process is gone; the rest of its cgroup is being killed, then it is freed. */
-enum inst_state { INST_ST_HOLE, INST_ST_STARTING, INST_ST_READY, INST_ST_DRAINING, INST_ST_STOPPING, INST_ST_DEAD,
-		  INST_ST_COUNT };
+enum inst_state {
+	INST_ST_HOLE,
+	INST_ST_STARTING,
+	INST_ST_READY,
+	INST_ST_DRAINING,
+	INST_ST_STOPPING,
+	INST_ST_DEAD,
+	INST_ST_COUNT
+};
 enum inst_event {
 	INST_EV_SPAWNED,      /* exec'd; in->pid */
 	INST_EV_SPAWN_FAILED, /* never ran; in->cause */
 	INST_EV_READY,
-	INST_EV_LATE,    /* the state's time is over */
-	INST_EV_SICK,    /* `fall` checks failed */
-	INST_EV_EXIT,    /* the main process is gone */
-	INST_EV_DRAIN,   /* let it finish what it does, then stop it */
+	INST_EV_LATE,  /* the state's time is over */
+	INST_EV_SICK,  /* `fall` checks failed */
+	INST_EV_EXIT,  /* the main process is gone */
+	INST_EV_DRAIN, /* let it finish what it does, then stop it */
 	INST_EV_DRAINED,
 	INST_EV_STOP, /* end it */
 	INST_EV_COUNT
@@ -174,16 +180,15 @@ struct instance {
 	pid_t pid; /* 0: not yet, or none */
 	struct app_spec limits;
 	uint64_t born_ms, ready_at_ms;
-	uint64_t exit_us;    /* when its end was seen */
-	bool asked;          /* its end was asked for: no failure */
-	bool counted;        /* its failure is in the back-off already */
-	bool status_known;   /* how it ended */
-	bool outdated;       /* to be replaced, though its configuration is the current one */
-	bool told;           /* on-promote is done with, or was never due: it began as the primary */
-	uint64_t dead_ms;    /* since when there is only the cleaning up */
-	char cause[160];     /* why it ends or ended; "" */
-	ev_timer deadline;   /* of the state */
-	ev_timer tick;       /* next probe, check, look at the drain, try to clean */
+	uint64_t exit_us;  /* when its end was seen */
+	bool asked;        /* its end was asked for: no failure */
+	bool status_known; /* how it ended */
+	bool outdated;     /* to be replaced, though its configuration is the current one */
+	bool told;         /* on-promote is done with, or was never due: it began as the primary */
+	uint64_t dead_ms;  /* since when there is only the cleaning up */
+	char cause[160];   /* why it ends or ended; "" */
+	ev_timer deadline; /* of the state */
+	ev_timer tick;     /* next probe, check, look at the drain, try to clean */
 	struct probe probe;
 	unsigned probe_wait_ms, fails, passes;
 	struct measure measure;
@@ -196,9 +201,9 @@ extern const char *const inst_st_name[INST_ST_COUNT];
 extern const char *const inst_ev_name[INST_EV_COUNT];
 const char *inst_role_name(enum inst_role r);
 
-/* Makes one and asks the driver to start it inside <limits>. NULL when not even that was possible: the
- * reason is logged and counted as a failure. */
-struct instance *instance_start(struct app *a, enum inst_role role, const struct app_spec *limits);
+/* Makes one and asks the driver to start it inside <limits>; what fails from then on is an event of its life.
+ * NULL when there was not even a port for it, and why, as errno. */
+struct instance *instance_start(struct app *a, enum inst_role role, const struct app_spec *limits, int *why);
 void instance_event(struct instance *in, enum inst_event ev);
 /* How it ended, as of waitpid(); -1: nobody knows. For drivers. */
 void instance_status(struct instance *in, int status);
@@ -239,9 +244,11 @@ void output_close(struct instance *in);
 void drain_begin(struct instance *in);
 void drain_cancel(struct instance *in);
 
-/* expand.c: a malloc'd copy of <s> with $PORT $ADDR $INSTANCE $MEMORY_MB $CPUS, also as ${PORT}, in it replaced. */
+/* expand.c: a malloc'd copy of <s> with $PORT $ADDR $INSTANCE $MEMORY_MB $CPUS, also as ${PORT}, in it
+ * replaced. */
 char *app_expand(const struct instance *in, const char *s);
-char **app_expand_all(const struct instance *in, char *const *v, int n, int extra); /* free with app_free_all() */
+/* The same for <n> words, with room for <extra> more; app_free_all() frees it. */
+char **app_expand_all(const struct instance *in, char *const *v, int n, int extra);
 void app_free_all(char **v);
 
 /* ---- applications: app.c, promote.c ---- */
@@ -260,15 +267,15 @@ struct app {
 	bool retired;              /* no longer configured: freed with its last instance */
 	bool gave_up;
 	struct list instances;
-	struct instance *primary; /* borrows; STARTING or READY; NULL: none */
+	struct instance *primary;    /* borrows; STARTING or READY; NULL: none */
 	struct promotion *promotion; /* owns; `on-promote` under way */
 	unsigned last_nr;
 	uint16_t last_port;
 	uint64_t failovers;
-	uint64_t lost_us;     /* since when its successor is awaited; 0: it is not */
+	uint64_t lost_us;                /* since when its successor is awaited; 0: it is not */
 	char lost[STORE_NAME_LEN + 200]; /* whose, and why */
-	struct app_spec minimum;   /* what the next standby is started in */
-	struct backoff backoff[2]; /* by role */
+	struct app_spec minimum;         /* what the next standby is started in */
+	struct backoff backoff[2];       /* by role */
 	struct task reconcile;
 	ev_timer wake;
 };
@@ -291,20 +298,22 @@ struct backoff_policy app_backoff_policy(const struct app *a);
 
 bool app_outdated(const struct app *a, const struct instance *in);
 
-/* promote.c: <in> becomes the primary: limits raised, told, published. A STARTING one is published once ready. */
+/* promote.c: <in> becomes the primary: limits raised, told, published. A STARTING one is published once
+ * ready. */
 void app_promote(struct app *a, struct instance *in);
 /* The primary is ready: whatever of the above is left. */
 void app_serve(struct app *a);
 /* <from> is READY and serves: <to>, a READY standby, takes over, then <from> may finish. */
 void app_switch(struct app *a, struct instance *to, const char *why);
-void app_publish(struct app *a);   /* the endpoint says what is so */
+void app_publish(struct app *a); /* the endpoint says what is so */
 void app_promotion_cancel(struct app *a);
-/* reserve.c: is there memory for `promotion-reserve` failovers once <a> has another standby? False: do not start it. */
+/* reserve.c: is there memory for `promotion-reserve` failovers once <a> has another standby? False: do not
+ * start it. */
 bool reserve_allows(struct app *a);
 uint64_t reserve_needed(const struct appmgr *m, unsigned n); /* bytes */
 uint64_t reserve_available(void);
-/* port.c: a free port of the range, or 0 */
-uint16_t app_port(struct app *a);
+/* port.c: a free port of the range, or 0 and why the last one was not, as errno. */
+uint16_t app_port(struct app *a, int *why);
 
 /* ---- all of them: appmgr.c, history.c ---- */
 
@@ -333,6 +342,7 @@ struct appmgr {
 	struct cgroup_host cgroups;
 	bool cgroups_known;
 	bool reserve_short; /* said already */
+	unsigned measuring; /* starts under way */
 	struct list histories;
 	struct list events; /* struct app_event */
 	unsigned nb_events;
@@ -348,7 +358,7 @@ void history_forget(struct appmgr *m, const char *app);
 void history_free(struct appmgr *m);
 /* Remembered, stored, and logged by <a>'s `log` at <level>. <in> may be NULL. */
 void app_event(struct app *a, const struct instance *in, int level, const char *kind, const char *fmt, ...)
-	PRINTF_LIKE(5, 6);
+    PRINTF_LIKE(5, 6);
 /* From the store, newest first: each is older than all there are. Copied. */
 void event_restore(struct appmgr *m, const struct store_event *e);
 

@@ -72,12 +72,12 @@ static void mgr_store_state(struct worker *w, void *owner, const char *why)
 	struct appmgr *m = owner;
 
 	if (why)
-		msg_warning("state-db '%s' does not work, starts are remembered in memory only: %s", store_path(m->store),
-			    why);
+		msg_warning("state-db '%s' does not work, starts are remembered in memory only: %s",
+			    store_path(m->store), why);
 	else
 		msg_notice("state-db '%s' works again", store_path(m->store));
-	log_printf(w, &w->epoch->global.log, why ? LOG_ERR : LOG_NOTICE, "state-db %s: %s", store_path(m->store),
-		   why ? why : "works again");
+	log_printf(w, &w->epoch->global.log, why ? LOG_ERR : LOG_NOTICE, "state-db %s: %s",
+		   store_path(m->store), why ? why : "works again");
 }
 
 static const struct store_ops mgr_store_ops = { .loaded = mgr_loaded, .state = mgr_store_state };
@@ -103,7 +103,8 @@ static void mgr_sweep(const char *base)
 		int pid;
 		DIR *t;
 
-		if (sscanf(e->d_name, "standin-%d", &pid) != 1 || pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH)
+		if (sscanf(e->d_name, "standin-%d", &pid) != 1 || pid <= 0 || kill(pid, 0) == 0 ||
+		    errno != ESRCH)
 			continue;
 		snprintf(tree, sizeof(tree), "%.3800s/%.255s", base, e->d_name);
 		t = opendir(tree);
@@ -147,8 +148,10 @@ static void mgr_warn_limits(struct appmgr *m, struct app *a)
 		if (all[i].wanted && !cgroup_has(&m->cgroups, all[i].ctl)) {
 			const char *why = m->cgroups.why_not[all[i].ctl];
 
-			msg_warning("app '%s' runs without its limit of %s: %s", a->name, cg_ctl_name(all[i].ctl), why);
-			app_log(a, LOG_WARNING, "runs without its limit of %s: %s", cg_ctl_name(all[i].ctl), why);
+			msg_warning("app '%s' runs without its limit of %s: %s", a->name,
+				    cg_ctl_name(all[i].ctl), why);
+			app_log(a, LOG_WARNING, "runs without its limit of %s: %s", cg_ctl_name(all[i].ctl),
+				why);
 		}
 }
 
@@ -228,7 +231,8 @@ static void app_configure(struct app *a, struct epoch *ep, const struct app_cfg 
 		a->gave_up = false;
 		backoff_reset(&a->backoff[INST_PRIMARY]);
 		backoff_reset(&a->backoff[INST_STANDBY]);
-		app_event(a, NULL, LOG_NOTICE, "configured", "release %s: instances are replaced", cfg->release);
+		app_event(a, NULL, LOG_NOTICE, "configured", "release %s: instances are replaced",
+			  cfg->release);
 	}
 	app_resize(a);
 	app_adopt_instances(a);
@@ -379,8 +383,9 @@ static void mgr_log_state(struct worker *w)
 	struct app *a;
 
 	list_for_each(a, &w->apps->apps, node)
-		log_printf(w, &w->epoch->global.log, LOG_NOTICE, "App %s is %s, primary %s, %llu failovers.", a->name,
-			   app_state(a), a->primary ? a->primary->name : "none", (unsigned long long)a->failovers);
+		log_printf(w, &w->epoch->global.log, LOG_NOTICE, "App %s is %s, primary %s, %llu failovers.",
+			   a->name, app_state(a), a->primary ? a->primary->name : "none",
+			   (unsigned long long)a->failovers);
 }
 
 static struct layer app_layer = {

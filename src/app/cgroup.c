@@ -45,7 +45,8 @@
 #define CG_CPU_MIN    1000   /* us: the kernel's smallest quota */
 
 static const char *const cg_names[] = {
-	[CG_MEMORY] = "memory", [CG_CPU] = "cpu", [CG_CPUACCT] = "cpuacct", [CG_PIDS] = "pids", [CG_FREEZER] = "freezer",
+	[CG_MEMORY] = "memory", [CG_CPU] = "cpu",         [CG_CPUACCT] = "cpuacct",
+	[CG_PIDS] = "pids",     [CG_FREEZER] = "freezer",
 };
 static_assert(ARRAY_SIZE(cg_names) == CG_COUNT, "a name for each");
 
@@ -184,7 +185,8 @@ static bool cg_find_mount(const char *root, const char *ctl, struct cg_mount *m)
 		return false;
 	while (!found && fgets(line, sizeof(line), f))
 		found = cg_mount_parse(m, line) &&
-			(ctl ? !strcmp(m->type, "cgroup") && cg_listed(m->super, ctl, ",") : !strcmp(m->type, "cgroup2"));
+			(ctl ? !strcmp(m->type, "cgroup") && cg_listed(m->super, ctl, ",")
+			     : !strcmp(m->type, "cgroup2"));
 	fclose(f);
 	return found;
 }
@@ -225,7 +227,8 @@ static int cg_make_tree(struct cgroup_hier *hi, const char *tree)
 }
 
 /* <ctl> as a v1 hierarchy; two controllers may share one. False when it is not one here. */
-static bool cg_host_v1(struct cgroup_host *h, const char *root, const char *tree, const char *self, enum cg_ctl ctl)
+static bool cg_host_v1(struct cgroup_host *h, const char *root, const char *tree, const char *self,
+		       enum cg_ctl ctl)
 {
 	struct cgroup_hier *hi = &h->hier[h->nb_hiers];
 	char own[CG_PATH];
@@ -294,7 +297,8 @@ static unsigned cg_hand_on(const char *dir, unsigned ctls)
 		if (!(ctls & CG_BIT(c)))
 			continue;
 		snprintf(word, sizeof(word), "+%s", cg_names[c]);
-		if (cg_read(dir, "cgroup.subtree_control", text, sizeof(text)) >= 0 && cg_listed(text, cg_names[c], " \n"))
+		if (cg_read(dir, "cgroup.subtree_control", text, sizeof(text)) >= 0 &&
+		    cg_listed(text, cg_names[c], " \n"))
 			got |= CG_BIT(c);
 		else if (cg_write(dir, "cgroup.subtree_control", word) == 0)
 			got |= CG_BIT(c);
@@ -309,8 +313,8 @@ static void cg_move(const char *dir, const pid_t *pids, int nb)
 }
 
 /* Step 2 of the theory above: make room by moving ourselves away. */
-static unsigned cg_move_and_hand_on(struct cgroup_hier *hi, const char *tree, unsigned ctls, const pid_t *movable,
-				    int nb)
+static unsigned cg_move_and_hand_on(struct cgroup_hier *hi, const char *tree, unsigned ctls,
+				    const pid_t *movable, int nb)
 {
 	unsigned got;
 
@@ -357,8 +361,8 @@ static unsigned cg_beside(struct cgroup_hier *hi, size_t top, unsigned ctls)
 }
 
 /* Chooses the place in the v2 hierarchy; <wanted>: the controllers no v1 hierarchy has. */
-static void cg_host_v2(struct cgroup_host *h, const char *root, const char *tree, const char *self, unsigned wanted,
-		       const pid_t *movable, int nb)
+static void cg_host_v2(struct cgroup_host *h, const char *root, const char *tree, const char *self,
+		       unsigned wanted, const pid_t *movable, int nb)
 {
 	struct cgroup_hier *hi = &h->hier[h->nb_hiers];
 	char own[CG_PATH], text[512] = "";
@@ -403,7 +407,8 @@ static void cg_host_v2(struct cgroup_host *h, const char *root, const char *tree
 	h->nb_hiers++;
 }
 
-void cgroup_host_init(struct cgroup_host *h, const char *root, const char *tree, const pid_t *movable, int nb_movable)
+void cgroup_host_init(struct cgroup_host *h, const char *root, const char *tree, const pid_t *movable,
+		      int nb_movable)
 {
 	char self[CG_PATH], dir[CG_PATH];
 	unsigned wanted = 0;
@@ -543,11 +548,13 @@ int cgroup_set(struct cgroup *cg, const struct app_spec *spec, unsigned *failed)
 
 	*failed = 0;
 	if ((dir = cg_dir(cg, CG_MEMORY, &v2)))
-		rc[0] = v2 ? cg_set_memory_v2(dir, spec->memory, cg->limits.memory) : cg_set_memory_v1(dir, spec->memory);
+		rc[0] = v2 ? cg_set_memory_v2(dir, spec->memory, cg->limits.memory)
+			   : cg_set_memory_v1(dir, spec->memory);
 	if ((dir = cg_dir(cg, CG_CPU, &v2)))
 		rc[1] = cg_set_cpu(dir, v2, spec->cpu_milli);
 	if ((dir = cg_dir(cg, CG_PIDS, &v2)))
-		rc[2] = spec->pids ? cg_write_u64(dir, "pids.max", spec->pids) : cg_write(dir, "pids.max", "max");
+		rc[2] =
+		    spec->pids ? cg_write_u64(dir, "pids.max", spec->pids) : cg_write(dir, "pids.max", "max");
 	if (rc[0] < 0)
 		*failed |= CG_BIT(CG_MEMORY), first = rc[0];
 	else
@@ -617,8 +624,8 @@ int cgroup_freeze(const struct cgroup *cg, bool on)
 
 	if (!dir)
 		return -EOPNOTSUPP;
-	return v2 ? cg_write(dir, "cgroup.freeze", on ? "1" : "0") :
-		    cg_write(dir, "freezer.state", on ? "FROZEN" : "THAWED");
+	return v2 ? cg_write(dir, "cgroup.freeze", on ? "1" : "0")
+		  : cg_write(dir, "freezer.state", on ? "FROZEN" : "THAWED");
 }
 
 bool cgroup_empty(const struct cgroup *cg)
@@ -637,25 +644,31 @@ int cgroup_remove(struct cgroup *cg)
 
 /* ---- reading ---- */
 
-static void cg_usage_memory(const char *dir, bool v2, struct cgroup_usage *u)
+static void cg_sample_memory(const char *dir, bool v2, struct cgroup_usage *u)
 {
 	char text[CG_STAT];
 	uint64_t shmem;
 
 	u->memory = cg_read_u64(dir, v2 ? "memory.current" : "memory.usage_in_bytes");
-	u->peak = cg_read_u64(dir, v2 ? "memory.peak" : "memory.max_usage_in_bytes");
 	if (cg_read(dir, "memory.stat", text, sizeof(text)) > 0) {
 		u->cache = cg_key(text, v2 ? "file" : "total_cache");
 		u->mapped = cg_key(text, v2 ? "file_mapped" : "total_mapped_file");
 		u->majfaults = cg_key(text, v2 ? "pgmajfault" : "total_pgmajfault");
-		/* pages that were pushed out and are needed again: the sign that every kernel gives. Linux 6.18 no longer
-		 * counts in v1's failcnt (reg-tests/platform/app-cgroup-v1.c). */
+		/* pages that were pushed out and are needed again: the sign that every kernel gives.
+		 * Linux 6.18 no longer counts in v1's failcnt (reg-tests/platform/app-cgroup-v1.c). */
 		u->mem_hits = cg_key(text, v2 ? "workingset_refault_file" : "total_workingset_refault_file") +
 			      cg_key(text, v2 ? "workingset_refault_anon" : "total_workingset_refault_anon");
 		shmem = cg_key(text, v2 ? "shmem" : "total_shmem");
 		u->cache -= MIN(shmem, u->cache); /* in both versions a part of it, but not to be reclaimed */
 		u->noncache = u->memory - MIN(u->cache, u->memory);
 	}
+}
+
+static void cg_usage_memory(const char *dir, bool v2, struct cgroup_usage *u)
+{
+	char text[CG_STAT];
+
+	u->peak = cg_read_u64(dir, v2 ? "memory.peak" : "memory.max_usage_in_bytes");
 	if (v2) {
 		if (cg_read(dir, "memory.events", text, sizeof(text)) > 0) {
 			u->mem_hits += cg_key(text, "max");
@@ -668,13 +681,25 @@ static void cg_usage_memory(const char *dir, bool v2, struct cgroup_usage *u)
 		u->oom_kills = cg_key(text, "oom_kill");
 }
 
+void cgroup_sample(const struct cgroup *cg, struct cgroup_usage *u)
+{
+	const char *dir;
+	bool v2;
+
+	memset(u, 0, sizeof(*u));
+	if ((dir = cg_dir(cg, CG_MEMORY, &v2)))
+		cg_sample_memory(dir, v2, u);
+	if ((dir = cg_dir(cg, CG_PIDS, &v2)))
+		u->pids = cg_read_u64(dir, "pids.current");
+}
+
 void cgroup_usage(const struct cgroup *cg, struct cgroup_usage *u)
 {
 	char text[CG_STAT];
 	const char *dir;
 	bool v2;
 
-	memset(u, 0, sizeof(*u));
+	cgroup_sample(cg, u);
 	if ((dir = cg_dir(cg, CG_MEMORY, &v2)))
 		cg_usage_memory(dir, v2, u);
 	if ((dir = cg_dir(cg, CG_CPUACCT, &v2))) {
@@ -685,11 +710,8 @@ void cgroup_usage(const struct cgroup *cg, struct cgroup_usage *u)
 	}
 	if ((dir = cg_dir(cg, CG_CPU, &v2)) && cg_read(dir, "cpu.stat", text, sizeof(text)) > 0)
 		u->throttled_us = v2 ? cg_key(text, "throttled_usec") : cg_key(text, "throttled_time") / 1000;
-	if ((dir = cg_dir(cg, CG_PIDS, &v2))) {
-		u->pids = cg_read_u64(dir, "pids.current");
-		if (cg_read(dir, "pids.events", text, sizeof(text)) > 0)
-			u->pids_hits = cg_key(text, "max");
-	}
+	if ((dir = cg_dir(cg, CG_PIDS, &v2)) && cg_read(dir, "pids.events", text, sizeof(text)) > 0)
+		u->pids_hits = cg_key(text, "max");
 }
 
 static void cg_file_rss_one(pid_t pid, void *arg)

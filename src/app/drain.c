@@ -3,10 +3,9 @@
  * drain.c - who is still connected to an instance that no longer serves
  *
  * The kernel is asked through sock_diag(7) (or, where it has no tcp_diag, /proc/net/tcp)
- * for established connections to the instance's port. The dump walks the whole table of connections, so it runs on
- * the helper thread, every DRAIN_MS, until there are none or the instance's
- * `timeout stop` is over. Connections that nobody uses but nobody closes
- * either are what that limit is for.
+ * for established connections to the instance's port. The dump walks the whole table of connections, so it
+ * runs on the helper thread, every DRAIN_MS, until there are none or the instance's `timeout stop` is over.
+ * Connections that nobody uses but nobody closes either are what that limit is for.
  */
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -52,9 +51,12 @@ static int drain_ask(int family, uint16_t port)
 		struct nlmsghdr nh;
 		struct inet_diag_req_v2 req;
 	} ask = {
-		.nh = { .nlmsg_len = sizeof(ask), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.nh = { .nlmsg_len = sizeof(ask),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.req = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1 << TCP_ESTABLISHED,
+		.req = { .sdiag_family = family,
+			 .sdiag_protocol = IPPROTO_TCP,
+			 .idiag_states = 1 << TCP_ESTABLISHED,
 			 .id = { .idiag_sport = htons(port) } },
 	};
 	char buf[16384] __attribute__((aligned(NLMSG_ALIGNTO)));

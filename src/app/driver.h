@@ -18,20 +18,25 @@
 
 struct app_driver {
 	const char *name; /* as in `driver <name>` */
-	/* While a configuration is built (helper thread; only <cfg> may be touched). 0, or -EINVAL with *err malloc'd. */
+	/* While a configuration is built (helper thread; only <cfg> may be touched). 0, or -EINVAL with *err
+	 * malloc'd. */
 	int (*check)(const struct app_cfg *cfg, char **err);
-	/* Starts in->cfg's command on in->addr inside in->limits. 0, or -errno with instance_cause() called. */
+	/* Runs in->cfg's command on in->addr inside in->limits. 0, or -errno and instance_cause() was called. */
 	int (*start)(struct instance *in);
 	/* To the main process. */
 	void (*signal)(struct instance *in, int sig);
 	/* SIGKILL to everything there is of it; may be asked again until clean() says 0. */
 	void (*kill)(struct instance *in);
-	/* Raises or lowers limits of the running instance. *holds: what holds now, 0 where the host has no such limit;
-	 * *failed: bits (CG_BIT()) of those that could not be set. 0 or -errno. */
-	int (*limit)(struct instance *in, const struct app_spec *spec, struct app_spec *holds, unsigned *failed);
+	/* Raises or lowers limits of the running instance. *holds: what holds now, 0 where the host has no
+	 * such limit; *failed: bits (CG_BIT()) of those that could not be set. 0 or -errno. */
+	int (*limit)(struct instance *in, const struct app_spec *spec, struct app_spec *holds,
+		     unsigned *failed);
 	void (*usage)(struct instance *in, struct cgroup_usage *u);
+	/* The part that cgroup_sample() tells; called often. */
+	void (*sample)(struct instance *in, struct cgroup_usage *u);
 	uint64_t (*file_rss)(struct instance *in);
-	/* After EXIT or SPAWN_FAILED: frees in->drv once nothing runs any more. 0, or -EBUSY: kill() and ask again. */
+	/* After EXIT or SPAWN_FAILED: frees in->drv once nothing runs any more. 0, or -EBUSY: kill() and ask
+	 * again. */
 	int (*clean)(struct instance *in);
 	struct app_driver *next;
 };

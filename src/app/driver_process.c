@@ -71,7 +71,8 @@ static void proc_pidfd(struct ev_loop *loop, ev_io *io, int revents)
 	proc_gone(container_of(io, struct proc, io));
 }
 
-static void proc_started(struct worker *w, struct keeper_child *c, int err, const char *what, pid_t pid, int pidfd)
+static void proc_started(struct worker *w, struct keeper_child *c, int err, const char *what, pid_t pid,
+			 int pidfd)
 {
 	struct proc *p = container_of(c, struct proc, child);
 
@@ -135,9 +136,16 @@ static char **proc_env(const struct instance *in)
 static int proc_spawn(struct proc *p, char **argv, char **env)
 {
 	const struct app_cfg *cfg = p->in->cfg;
-	struct keeper_spawn sp = { .path = argv[0], .argv = argv, .envp = env, .dir = cfg->dir, .uid = cfg->uid,
-				   .gid = cfg->gid, .umask = cfg->umask, .nb_rlimits = cfg->nb_rlimits,
-				   .stop_signal = cfg->stop_signal, .stop_ms = cfg->stop_ms };
+	struct keeper_spawn sp = { .path = argv[0],
+				   .argv = argv,
+				   .envp = env,
+				   .dir = cfg->dir,
+				   .uid = cfg->uid,
+				   .gid = cfg->gid,
+				   .umask = cfg->umask,
+				   .nb_rlimits = cfg->nb_rlimits,
+				   .stop_signal = cfg->stop_signal,
+				   .stop_ms = cfg->stop_ms };
 	int rc;
 
 	for (int i = 0; i < cfg->nb_rlimits; i++) {
@@ -210,7 +218,8 @@ static void proc_kill(struct instance *in)
 	proc_signal(in, SIGKILL);
 }
 
-static int proc_limit(struct instance *in, const struct app_spec *spec, struct app_spec *holds, unsigned *failed)
+static int proc_limit(struct instance *in, const struct app_spec *spec, struct app_spec *holds,
+		      unsigned *failed)
 {
 	struct proc *p = in->drv;
 	int rc = cgroup_set(&p->cg, spec, failed);
@@ -227,6 +236,13 @@ static void proc_usage(struct instance *in, struct cgroup_usage *u)
 		cgroup_usage(&p->cg, u);
 	else
 		memset(u, 0, sizeof(*u));
+}
+
+static void proc_sample(struct instance *in, struct cgroup_usage *u)
+{
+	struct proc *p = in->drv;
+
+	cgroup_sample(&p->cg, u);
 }
 
 static uint64_t proc_file_rss(struct instance *in)
@@ -262,6 +278,7 @@ static struct app_driver driver_process = {
 	.kill = proc_kill,
 	.limit = proc_limit,
 	.usage = proc_usage,
+	.sample = proc_sample,
 	.file_rss = proc_file_rss,
 	.clean = proc_clean,
 };

@@ -52,7 +52,7 @@ static const struct expand_word {
 	const char *name;
 	void (*fill)(const struct instance *in, char *out, size_t size);
 } expand_words[] = {
-	{ "PORT", expand_port },	{ "ADDR", expand_addr }, { "INSTANCE", expand_instance },
+	{ "PORT", expand_port },        { "ADDR", expand_addr }, { "INSTANCE", expand_instance },
 	{ "MEMORY_MB", expand_memory }, { "CPUS", expand_cpus },
 };
 

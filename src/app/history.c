@@ -105,8 +105,8 @@ void app_event(struct app *a, const struct instance *in, int level, const char *
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	log_printf(a->w, &a->cfg->log, level, "app %s: %s%s%s: %s", a->name, in ? in->name : "", in ? ": " : "", kind,
-		   text);
+	log_printf(a->w, &a->cfg->log, level, "app %s: %s%s%s: %s", a->name, in ? in->name : "",
+		   in ? ": " : "", kind, text);
 	if (!e)
 		return;
 	e->e.at_ms = clock_wall_ms();

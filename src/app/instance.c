@@ -22,6 +22,7 @@
  * in this turn of the loop. What is left in a dead one's cgroup has been sent
  * SIGKILL by then, and its port stays taken until all of it is gone.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,14 +40,16 @@
 #define INST_STUCK_MS    10000
 
 const char *const inst_st_name[INST_ST_COUNT] = {
-	[INST_ST_HOLE] = "none",	 [INST_ST_STARTING] = "starting", [INST_ST_READY] = "ready",
+	[INST_ST_HOLE] = "none",         [INST_ST_STARTING] = "starting", [INST_ST_READY] = "ready",
 	[INST_ST_DRAINING] = "draining", [INST_ST_STOPPING] = "stopping", [INST_ST_DEAD] = "dead",
 };
 
 const char *const inst_ev_name[INST_EV_COUNT] = {
-	[INST_EV_SPAWNED] = "spawned", [INST_EV_SPAWN_FAILED] = "spawn failed", [INST_EV_READY] = "ready",
-	[INST_EV_LATE] = "late",       [INST_EV_SICK] = "sick",		        [INST_EV_EXIT] = "exit",
-	[INST_EV_DRAIN] = "drain",     [INST_EV_DRAINED] = "drained",	        [INST_EV_STOP] = "stop",
+	[INST_EV_SPAWNED] = "spawned", [INST_EV_SPAWN_FAILED] = "spawn failed",
+	[INST_EV_READY] = "ready",     [INST_EV_LATE] = "late",
+	[INST_EV_SICK] = "sick",       [INST_EV_EXIT] = "exit",
+	[INST_EV_DRAIN] = "drain",     [INST_EV_DRAINED] = "drained",
+	[INST_EV_STOP] = "stop",
 };
 
 const char *inst_role_name(enum inst_role r)
@@ -172,8 +175,9 @@ static void inst_on_ready(struct instance *in, enum inst_state from)
 	ev_timer_stop(in->w->loop, &in->deadline);
 	in->ready_at_ms = clock_ms(in->w);
 	measure_end(in, START_OK);
-	app_event(in->app, in, LOG_NOTICE, "ready", "%s ready in %u ms on port %u, memory %.1f MiB of it not cache",
-		  inst_role_name(in->role), in->measure.rec.ready_ms, in->addr.port, in->measure.rec.noncache / 1048576.0);
+	app_event(in->app, in, LOG_NOTICE, "ready",
+		  "%s ready in %u ms on port %u, memory %.1f MiB of it not cache", inst_role_name(in->role),
+		  in->measure.rec.ready_ms, in->addr.port, in->measure.rec.noncache / 1048576.0);
 	health_watch(in);
 	app_ready(in->app, in);
 }
@@ -227,7 +231,8 @@ static void inst_on_stop(struct instance *in, enum inst_state from)
 	if (in->pid)
 		in->driver->signal(in, in->cfg->stop_signal);
 	instance_deadline(in, in->cfg->stop_ms);
-	app_event(in->app, in, LOG_INFO, "stop", "%s: %s", inst_role_name(in->role), *in->cause ? in->cause : "stopped");
+	app_event(in->app, in, LOG_INFO, "stop", "%s: %s", inst_role_name(in->role),
+		  *in->cause ? in->cause : "stopped");
 	app_lost(in->app, in, false);
 }
 
@@ -294,8 +299,8 @@ void instance_event(struct instance *in, enum inst_event ev)
 	enum inst_state from = in->st, next = inst_table[from][ev].next;
 
 	if (WARN_ON(next == INST_ST_HOLE)) {
-		instance_log(in, LOG_ERR, "event '%s' in state %s was dropped: please report this", inst_ev_name[ev],
-			     inst_st_name[from]);
+		instance_log(in, LOG_ERR, "event '%s' in state %s was dropped: please report this",
+			     inst_ev_name[ev], inst_st_name[from]);
 		return;
 	}
 	instance_set_state(in, next);
@@ -323,15 +328,16 @@ void instance_status(struct instance *in, int status)
 	struct cgroup_usage u;
 
 	if (WIFSIGNALED(status) && status != -1)
-		snprintf(text, sizeof(text), "by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+		snprintf(text, sizeof(text), "by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
 	else if (status != -1)
 		snprintf(text, sizeof(text), "with status %d", WEXITSTATUS(status));
 	in->status_known = true;
 	in->driver->usage(in, &u); /* its cgroup is still there */
 	if (u.oom_kills)
 		inst_outgrew(in);
-	app_event(in->app, in, in->asked ? LOG_INFO : LOG_WARNING, "exit", "%s ended %s%s", inst_role_name(in->role), text,
-		  u.oom_kills ? ", out of memory" : "");
+	app_event(in->app, in, in->asked ? LOG_INFO : LOG_WARNING, "exit", "%s ended %s%s",
+		  inst_role_name(in->role), text, u.oom_kills ? ", out of memory" : "");
 }
 
 /* ---- made and freed ---- */
@@ -383,13 +389,18 @@ void instance_abandon(struct instance *in)
 	instance_free(in);
 }
 
-struct instance *instance_start(struct app *a, enum inst_role role, const struct app_spec *limits)
+struct instance *instance_start(struct app *a, enum inst_role role, const struct app_spec *limits, int *why)
 {
 	struct instance *in;
-	uint16_t port = app_port(a);
+	uint16_t port = app_port(a, why);
 
-	if (!port || !(in = calloc(1, sizeof(*in))))
+	if (!port)
 		return NULL;
+	in = calloc(1, sizeof(*in));
+	if (!in) {
+		*why = ENOMEM;
+		return NULL;
+	}
 	in->app = a;
 	in->w = a->w;
 	in->ep = epoch_get(a->ep);

@@ -9,24 +9,27 @@
  * would, which connections in TIME_WAIT prevent; if that leaves none, the second
  * takes those too. Ranges of two applications do not overlap (app_cfg.c).
  */
+#include <errno.h>
 #include <unistd.h>
 
 #include "app_priv.h"
 
-static bool port_bindable(const struct addr *a, bool reuse)
+/* 0, or errno */
+static int port_bind(const struct addr *a, bool reuse)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sa(a, &ss);
 	int fd = socket(a->family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-	bool ok;
+	int rc = 0;
 
 	if (fd < 0)
-		return true; /* no telling */
+		return 0; /* no telling */
 	if (reuse)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	ok = bind(fd, (struct sockaddr *)&ss, len) == 0;
+	if (bind(fd, (struct sockaddr *)&ss, len))
+		rc = errno;
 	close(fd);
-	return ok;
+	return rc;
 }
 
 static bool port_used(const struct app *a, const struct addr *addr)
@@ -39,19 +42,20 @@ static bool port_used(const struct app *a, const struct addr *addr)
 	return false;
 }
 
-uint16_t app_port(struct app *a)
+uint16_t app_port(struct app *a, int *why)
 {
 	unsigned n = a->cfg->port_last - a->cfg->listen.port + 1;
 	struct addr addr = a->cfg->listen;
 
 	for (int reuse = 0; reuse < 2; reuse++)
 		for (unsigned i = 0; i < n; i++) {
-			unsigned at = a->last_port >= a->cfg->listen.port && a->last_port <= a->cfg->port_last ?
-					      a->last_port - a->cfg->listen.port + 1 + i :
-					      i;
+			unsigned at = a->last_port >= a->cfg->listen.port && a->last_port <= a->cfg->port_last
+					  ? a->last_port - a->cfg->listen.port + 1 + i
+					  : i;
 
 			addr.port = a->cfg->listen.port + at % n;
-			if (!port_used(a, &addr) && port_bindable(&addr, reuse)) {
+			*why = port_used(a, &addr) ? EADDRINUSE : port_bind(&addr, reuse);
+			if (!*why) {
 				a->last_port = addr.port;
 				return addr.port;
 			}

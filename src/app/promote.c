@@ -68,8 +68,8 @@ static void app_serves(struct app *a, struct instance *in)
 	us = clock_us() - a->lost_us;
 	a->lost_us = 0;
 	a->failovers += stood_by;
-	app_event(a, in, LOG_NOTICE, stood_by ? "failover" : "recovered", "from %s, in %llu.%03llu ms", a->lost,
-		  (unsigned long long)us / 1000, (unsigned long long)us % 1000);
+	app_event(a, in, LOG_NOTICE, stood_by ? "failover" : "recovered", "from %s, in %llu.%03llu ms",
+		  a->lost, (unsigned long long)us / 1000, (unsigned long long)us % 1000);
 }
 
 /* ---- on-promote ---- */
@@ -115,10 +115,12 @@ static void promotion_late(struct ev_loop *loop, ev_timer *t, int revents)
 
 static void promotion_answered(struct probe *p, enum probe_result res)
 {
-	promotion_end(container_of(p, struct promotion, probe), res == PROBE_OK ? NULL : probe_result_name(res));
+	promotion_end(container_of(p, struct promotion, probe),
+		      res == PROBE_OK ? NULL : probe_result_name(res));
 }
 
-static void promotion_started(struct worker *w, struct keeper_child *c, int err, const char *what, pid_t pid, int pidfd)
+static void promotion_started(struct worker *w, struct keeper_child *c, int err, const char *what, pid_t pid,
+			      int pidfd)
 {
 	struct promotion *pr = container_of(c, struct promotion, child);
 	char text[128];
@@ -139,7 +141,8 @@ static void promotion_exited(struct worker *w, struct keeper_child *c, int statu
 	if (pr->pidfd >= 0)
 		close(pr->pidfd);
 	pr->pidfd = -1;
-	snprintf(text, sizeof(text), WIFSIGNALED(status) ? "it ended by signal %d" : "it ended with status %d",
+	snprintf(text, sizeof(text),
+		 WIFSIGNALED(status) ? "it ended by signal %d" : "it ended with status %d",
 		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	promotion_end(pr, status == 0 ? NULL : text);
 }
@@ -149,9 +152,14 @@ static int promotion_exec(struct promotion *pr)
 {
 	const struct app_cfg *cfg = pr->in->cfg;
 	char **argv, **env;
-	struct keeper_spawn sp = { .dir = cfg->dir, .uid = cfg->uid, .gid = cfg->gid, .umask = cfg->umask, .out_fd = -1,
+	struct keeper_spawn sp = { .dir = cfg->dir,
+				   .uid = cfg->uid,
+				   .gid = cfg->gid,
+				   .umask = cfg->umask,
+				   .out_fd = -1,
 				   .stop_signal = SIGKILL };
-	static char *vars[] = { "PORT=$PORT", "ADDR=$ADDR", "INSTANCE=$INSTANCE", "PATH=/usr/sbin:/usr/bin:/sbin:/bin" };
+	static char *vars[] = { "PORT=$PORT", "ADDR=$ADDR", "INSTANCE=$INSTANCE",
+				"PATH=/usr/sbin:/usr/bin:/sbin:/bin" };
 	int n = 0, rc = -1;
 
 	while (cfg->promote_argv[n])
@@ -171,7 +179,9 @@ static int promotion_exec(struct promotion *pr)
 
 static void promotion_http(struct promotion *pr)
 {
-	struct probe_spec ps = { .kind = PROBE_HTTP, .timeout_ms = PROMOTE_MS, .path = pr->in->cfg->promote_path };
+	struct probe_spec ps = { .kind = PROBE_HTTP,
+				 .timeout_ms = PROMOTE_MS,
+				 .path = pr->in->cfg->promote_path };
 
 	instance_target(pr->in, &ps.addr);
 	probe_start(&pr->probe, &ps);

@@ -71,8 +71,9 @@ bool reserve_allows(struct app *a)
 
 	if (!good && !m->reserve_short)
 		app_event(a, NULL, LOG_WARNING, "reserve",
-			  "%u failovers at once would need %.1f MiB more, available are %.1f MiB%s", g->promotion_reserve,
-			  need / 1048576.0, have / 1048576.0, g->promotion_refuse ? ": no standby is started" : "");
+			  "%u failovers at once would need %.1f MiB more, available are %.1f MiB%s",
+			  g->promotion_reserve, need / 1048576.0, have / 1048576.0,
+			  g->promotion_refuse ? ": no standby is started" : "");
 	m->reserve_short = !good;
 	return good || !g->promotion_refuse;
 }
@@ -94,9 +95,13 @@ static void reserve_info(struct worker *w, struct info_sink *s)
 	info_uint(s, "Apps", apps);
 	info_uint(s, "AppsUp", up);
 	info_uint(s, "AppFailovers", failovers);
-	info_uint(s, "PromotionReserve_bytes", w->epoch ? reserve_needed(m, w->epoch->global.promotion_reserve) : 0);
+	info_uint(s, "PromotionReserve_bytes",
+		  w->epoch ? reserve_needed(m, w->epoch->global.promotion_reserve) : 0);
 	info_uint(s, "MemAvailable_bytes", reserve_available());
-	info_str(s, "StateDb", m->store && !store_error(m->store) ? "ok" : m->store ? store_error(m->store) : "none");
+	info_str(s, "StateDb",
+		 m->store && !store_error(m->store) ? "ok"
+		 : m->store                         ? store_error(m->store)
+						    : "none");
 	info_uint(s, "StateDb_dropped", m->store ? store_dropped(m->store) : 0);
 }
 

@@ -24,8 +24,8 @@
  *
  * A bad start of a standby inside less than the spec raises what it lacked to
  * 1.5 times of what it had: memory after an OOM kill or thrashing (also where it
- * became ready all the same), CPU after being late and throttled, tasks after hitting their limit; all three if there is no telling.
- * It counts as long as the record is remembered.
+ * became ready all the same), CPU after being late and throttled, tasks after hitting their limit; all three
+ * if there is no telling. It counts as long as the record is remembered.
  */
 #include "app/sizing.h"
 
@@ -34,17 +34,23 @@
 
 #define MIB 1048576.0
 
-/* Pages pushed out and needed again: in a failed start a sign of the cause, in a good one of a bad minimum. */
+/* Pages pushed out and needed again: in a failed start a sign of the cause, in a good one of a bad minimum.
+ */
 #define SIZING_THRASH    256
 #define SIZING_THRASH_OK 4096
 
 static const char *const basis_name[] = {
-	[SIZING_DEFAULT] = "default", [SIZING_MEASURED] = "measured", [SIZING_RAISED] = "raised",
+	[SIZING_DEFAULT] = "default",
+	[SIZING_MEASURED] = "measured",
+	[SIZING_RAISED] = "raised",
 };
 static_assert(ARRAY_SIZE(basis_name) == SIZING_BASIS_COUNT, "a name for each");
 
 static const char *const result_name[] = {
-	[START_OK] = "ok", [START_OOM] = "oom", [START_TIMEOUT] = "timeout", [START_EXIT] = "exit",
+	[START_OK] = "ok",
+	[START_OOM] = "oom",
+	[START_TIMEOUT] = "timeout",
+	[START_EXIT] = "exit",
 };
 static_assert(ARRAY_SIZE(result_name) == START_COUNT, "a name for each");
 
@@ -106,7 +112,8 @@ static bool spec_below(const struct app_spec *a, const struct app_spec *full)
 }
 
 /* What bad starts of standbys say. How many there were. */
-static unsigned sizing_floor(struct app_spec *floor, const struct start_rec *rec, size_t nb, const struct app_spec *full)
+static unsigned sizing_floor(struct app_spec *floor, const struct start_rec *rec, size_t nb,
+			     const struct app_spec *full)
 {
 	unsigned bad = 0;
 
@@ -114,7 +121,8 @@ static unsigned sizing_floor(struct app_spec *floor, const struct start_rec *rec
 	for (const struct start_rec *r = rec; r < rec + nb; r++) {
 		bool thrashed = r->mem_hits > (r->result == START_OK ? SIZING_THRASH_OK : SIZING_THRASH);
 		bool memory = r->result == START_OOM || r->oom_kills || thrashed;
-		bool cpu = r->result == START_TIMEOUT && r->throttled_us > r->ready_ms * 200ULL; /* a fifth of it */
+		bool cpu =
+		    r->result == START_TIMEOUT && r->throttled_us > r->ready_ms * 200ULL; /* a fifth of it */
 		bool pids = r->pids_hits > 0;
 
 		if (!r->standby || !spec_below(&r->spec, full) || (r->result == START_OK && !thrashed))
@@ -125,7 +133,8 @@ static unsigned sizing_floor(struct app_spec *floor, const struct start_rec *rec
 		if (memory)
 			floor->memory = MAX(floor->memory, r->spec.memory + r->spec.memory / 2);
 		if (cpu)
-			floor->cpu_milli = MAX(floor->cpu_milli, r->spec.cpu_milli + (r->spec.cpu_milli + 1) / 2);
+			floor->cpu_milli =
+			    MAX(floor->cpu_milli, r->spec.cpu_milli + (r->spec.cpu_milli + 1) / 2);
 		if (pids)
 			floor->pids = MAX(floor->pids, r->spec.pids + (r->spec.pids + 1) / 2);
 	}
@@ -142,7 +151,8 @@ static double sizing_cpu(const struct sizing_peaks *pk, const struct sizing_para
 }
 
 /* One field: the estimate (0: nothing known) in its limits. */
-static uint64_t sizing_clamp(double estimate, uint64_t raised, uint64_t least, uint64_t spec, bool *was_raised)
+static uint64_t sizing_clamp(double estimate, uint64_t raised, uint64_t least, uint64_t spec,
+			     bool *was_raised)
 {
 	uint64_t v;
 
@@ -189,17 +199,19 @@ void sizing_compute(struct sizing *out, const struct start_rec *rec, size_t nb, 
 	out->minimum.memory = sizing_clamp(memory, floor.memory, SIZING_MEMORY_FLOOR, spec->memory, &raised);
 	if (out->minimum.memory < spec->memory) /* whole 64 kB, for the eye */
 		out->minimum.memory = MIN((out->minimum.memory + 65535) & ~65535ULL, spec->memory);
-	out->minimum.cpu_milli = sizing_clamp(cpu, floor.cpu_milli, SIZING_CPU_FLOOR, spec->cpu_milli, &raised);
+	out->minimum.cpu_milli =
+	    sizing_clamp(cpu, floor.cpu_milli, SIZING_CPU_FLOOR, spec->cpu_milli, &raised);
 	out->minimum.pids = sizing_clamp(pids, floor.pids, SIZING_PIDS_FLOOR, spec->pids, &raised);
 	if (raised)
 		out->basis = SIZING_RAISED;
 
 	sizing_say(out, &pos, "memory %.2f x (%.1f MiB non-cache + %.1f MiB mapped%s) + 1 MiB; ", factor,
 		   pk.noncache / MIB, mapped / MIB, pk.cold ? " when cold" : ", never seen cold");
-	sizing_say(out, &pos, "cpu %.1f ms of it, shortest start %u ms; pids peak %u", pk.cpu_us / 1000.0, pk.ready_ms,
-		   pk.procs);
+	sizing_say(out, &pos, "cpu %.1f ms of it, shortest start %u ms; pids peak %u", pk.cpu_us / 1000.0,
+		   pk.ready_ms, pk.procs);
 	if (extra > 0)
-		sizing_say(out, &pos, "; %.0f%% more, only %u start%s seen", extra * 100, pk.good, pk.good > 1 ? "s" : "");
+		sizing_say(out, &pos, "; %.0f%% more, only %u start%s seen", extra * 100, pk.good,
+			   pk.good > 1 ? "s" : "");
 	if (bad)
 		sizing_say(out, &pos, "; %u bad start%s of standbys%s", bad, bad > 1 ? "s" : "",
 			   raised ? ", raised by them" : "");

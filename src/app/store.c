@@ -29,7 +29,7 @@ struct store {
 	struct worker *w;
 	const struct store_ops *ops;
 	void *owner;
-	struct store_db db; /* the helper thread's while busy */
+	struct store_db db;  /* the helper thread's while busy */
 	struct list waiting; /* struct store_item */
 	unsigned nb_waiting;
 	unsigned busy; /* jobs under way */

@@ -24,14 +24,14 @@ static const char *const migration[] = {
 	/* 0 -> 1 */
 	"CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
 	"INSERT INTO meta VALUES ('program', 'standin'), ('created', datetime('now'));"
-	"CREATE TABLE starts ("
-	" id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, app TEXT NOT NULL, release TEXT NOT NULL,"
-	" instance TEXT NOT NULL, role TEXT NOT NULL, result TEXT NOT NULL, cold INTEGER NOT NULL,"
-	" ready_ms INTEGER NOT NULL, noncache INTEGER NOT NULL, mapped INTEGER NOT NULL, file_rss INTEGER NOT NULL,"
-	" cache INTEGER NOT NULL, peak INTEGER NOT NULL, cpu_us INTEGER NOT NULL, throttled_us INTEGER NOT NULL,"
-	" procs INTEGER NOT NULL, majfaults INTEGER NOT NULL, mem_hits INTEGER NOT NULL, pids_hits INTEGER NOT NULL,"
-	" oom_kills INTEGER NOT NULL, spec_memory INTEGER NOT NULL, spec_cpu_milli INTEGER NOT NULL,"
-	" spec_pids INTEGER NOT NULL);"
+	"CREATE TABLE starts (id INTEGER PRIMARY KEY, app TEXT NOT NULL, release TEXT NOT NULL,"
+	" instance TEXT NOT NULL, role TEXT NOT NULL, result TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+	" cold INTEGER NOT NULL, ready_ms INTEGER NOT NULL, noncache INTEGER NOT NULL,"
+	" mapped INTEGER NOT NULL, file_rss INTEGER NOT NULL, cache INTEGER NOT NULL,"
+	" peak INTEGER NOT NULL, cpu_us INTEGER NOT NULL, throttled_us INTEGER NOT NULL,"
+	" procs INTEGER NOT NULL, majfaults INTEGER NOT NULL, mem_hits INTEGER NOT NULL,"
+	" pids_hits INTEGER NOT NULL, oom_kills INTEGER NOT NULL, spec_memory INTEGER NOT NULL,"
+	" spec_cpu_milli INTEGER NOT NULL, spec_pids INTEGER NOT NULL);"
 	"CREATE INDEX starts_app ON starts (app, release, id);"
 	"CREATE TABLE events ("
 	" id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, app TEXT NOT NULL, instance TEXT NOT NULL,"
@@ -76,8 +76,8 @@ static int db_migrate(struct store_db *db)
 		if (v < 0)
 			return db_fail(db, "reading the schema's version");
 		if (v > SCHEMA_VERSION) {
-			snprintf(db->err, sizeof(db->err), "written by a newer version (schema %d, known up to %d)", v,
-				 SCHEMA_VERSION);
+			snprintf(db->err, sizeof(db->err),
+				 "written by a newer version (schema %d, known up to %d)", v, SCHEMA_VERSION);
 			store_db_close(db);
 			return -1;
 		}
@@ -113,11 +113,13 @@ int store_db_open(struct store_db *db)
 	if (db->h)
 		return 0;
 	db_make_dir(db->path);
-	if (sqlite3_open_v2(db->path, &db->h, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
-	    SQLITE_OK)
+	if (sqlite3_open_v2(db->path, &db->h,
+			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+			    NULL) != SQLITE_OK)
 		return db_fail(db, "opening it");
 	sqlite3_busy_timeout(db->h, 1000);
-	if (db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 1048576") < 0)
+	if (db_exec(db, "PRAGMA journal_mode = WAL") < 0 || db_exec(db, "PRAGMA synchronous = NORMAL") < 0 ||
+	    db_exec(db, "PRAGMA journal_size_limit = 1048576") < 0)
 		return db_fail(db, "opening it");
 	if (db_migrate(db) < 0)
 		return -1;
@@ -156,33 +158,107 @@ static int db_run(struct store_db *db, const char *sql, const char *fmt, ...)
 
 #define U(v) ((uint64_t)(v))
 
+/* The numbers of a start: columns of the table, fields of struct start_rec. */
+#define COL(column, field)                                                                                   \
+	{ #column, offsetof(struct start_rec, field), sizeof(((struct start_rec *)0)->field) }
+
+static const struct db_col {
+	const char *name;
+	size_t offset, size;
+} start_cols[] = {
+	COL(at_ms, at_ms),
+	COL(cold, cold),
+	COL(ready_ms, ready_ms),
+	COL(noncache, noncache),
+	COL(mapped, mapped),
+	COL(file_rss, file_rss),
+	COL(cache, cache),
+	COL(peak, peak),
+	COL(cpu_us, cpu_us),
+	COL(throttled_us, throttled_us),
+	COL(procs, procs),
+	COL(majfaults, majfaults),
+	COL(mem_hits, mem_hits),
+	COL(pids_hits, pids_hits),
+	COL(oom_kills, oom_kills),
+	COL(spec_memory, spec.memory),
+	COL(spec_cpu_milli, spec.cpu_milli),
+	COL(spec_pids, spec.pids),
+};
+
+static uint64_t col_get(const struct db_col *c, const struct start_rec *r)
+{
+	const char *p = (const char *)r + c->offset;
+
+	return c->size == 8 ? *(const uint64_t *)p : c->size == 4 ? *(const uint32_t *)p : *(const bool *)p;
+}
+
+static void col_set(const struct db_col *c, struct start_rec *r, uint64_t v)
+{
+	char *p = (char *)r + c->offset;
+
+	if (c->size == 8)
+		*(uint64_t *)p = v;
+	else if (c->size == 4)
+		*(uint32_t *)p = MIN(v, UINT32_MAX);
+	else
+		*(bool *)p = v;
+}
+
+/* ", at_ms, cold, ..." or ", ?, ?, ..." */
+static const char *start_col_list(char *out, size_t size, bool names)
+{
+	size_t n = 0;
+
+	for (const struct db_col *c = start_cols; c < start_cols + ARRAY_SIZE(start_cols); c++)
+		n += snprintf(out + n, size - n, ", %s", names ? c->name : "?");
+	return out;
+}
+
+static int db_insert_start(struct store_db *db, const struct store_start *s)
+{
+	const char *text[] = { s->app, s->release, s->instance, s->rec.standby ? "standby" : "primary",
+			       start_result_name(s->rec.result) };
+	char sql[1024], names[512], marks[128];
+	int at = 0, rc;
+	sqlite3_stmt *st;
+
+	snprintf(sql, sizeof(sql), "INSERT INTO starts (app, release, instance, role, result%s) VALUES (?,?,?,?,?%s)",
+		 start_col_list(names, sizeof(names), true), start_col_list(marks, sizeof(marks), false));
+	if (sqlite3_prepare_v2(db->h, sql, -1, &st, NULL) != SQLITE_OK)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(text); i++)
+		sqlite3_bind_text(st, ++at, text[i], -1, SQLITE_STATIC);
+	for (const struct db_col *c = start_cols; c < start_cols + ARRAY_SIZE(start_cols); c++)
+		sqlite3_bind_int64(st, ++at, (sqlite3_int64)col_get(c, &s->rec));
+	rc = sqlite3_step(st) == SQLITE_DONE ? 0 : -1;
+	sqlite3_finalize(st);
+	return rc;
+}
+
+/* The newest stay: so many of a release, so many of an app. */
+static int db_prune_starts(struct store_db *db, const struct store_start *s)
+{
+	if (db_run(db,
+		   "DELETE FROM starts WHERE app = ?1 AND id <= (SELECT id FROM starts WHERE app = ?1"
+		   " ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+		   "su", s->app, U(STORE_APP_KEPT)) < 0)
+		return -1;
+	return db_run(db,
+		      "DELETE FROM starts WHERE app = ?1 AND release = ?2 AND id <= (SELECT id FROM starts"
+		      " WHERE app = ?1 AND release = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+		      "ssu", s->app, s->release, U(STORE_STARTS_KEPT));
+}
+
 static int db_write_start(struct store_db *db, const struct store_start *s)
 {
-	const struct start_rec *r = &s->rec;
-
-	return db_run(db,
-		      "INSERT INTO starts (at_ms, app, release, instance, role, result, cold, ready_ms, noncache, mapped,"
-		      " file_rss, cache, peak, cpu_us, throttled_us, procs, majfaults, mem_hits, pids_hits, oom_kills,"
-		      " spec_memory, spec_cpu_milli, spec_pids)"
-		      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-		      "usssssuuuuuuuuuuuuuuuuu", r->at_ms, s->app, s->release, s->instance,
-		      r->standby ? "standby" : "primary", start_result_name(r->result), U(r->cold), U(r->ready_ms),
-		      r->noncache, r->mapped, r->file_rss, r->cache, r->peak, r->cpu_us, r->throttled_us, U(r->procs),
-		      r->majfaults, r->mem_hits, r->pids_hits, r->oom_kills, r->spec.memory, U(r->spec.cpu_milli),
-		      U(r->spec.pids)) ||
-	       db_run(db,
-		      "DELETE FROM starts WHERE app = ?1 AND (id <= (SELECT id FROM starts WHERE app = ?1"
-		      " ORDER BY id DESC LIMIT 1 OFFSET ?3) OR release = ?2 AND id <= (SELECT id FROM starts WHERE app = ?1"
-		      " AND release = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?4))",
-		      "ssuu", s->app, s->release, U(STORE_APP_KEPT), U(STORE_STARTS_KEPT)) ?
-		       -1 :
-		       0;
+	return db_insert_start(db, s) < 0 ? -1 : db_prune_starts(db, s);
 }
 
 static int db_write_event(struct store_db *db, const struct store_event *e)
 {
-	return db_run(db, "INSERT INTO events (at_ms, app, instance, kind, text) VALUES (?,?,?,?,?)", "ussss", e->at_ms,
-		      e->app, e->instance, e->kind, e->text);
+	return db_run(db, "INSERT INTO events (at_ms, app, instance, kind, text) VALUES (?,?,?,?,?)", "ussss",
+		      e->at_ms, e->app, e->instance, e->kind, e->text);
 }
 
 static int db_write_item(struct store_db *db, const struct store_item *it)
@@ -195,12 +271,12 @@ static int db_write_item(struct store_db *db, const struct store_item *it)
 	case STORE_SIZING:
 		return db_run(db, "INSERT OR REPLACE INTO sizing VALUES (?,?,?,?,?,?,?,?,?)", "ssuuusuus",
 			      it->sizing.app, it->sizing.release, z->minimum.memory, U(z->minimum.cpu_milli),
-			      U(z->minimum.pids), sizing_basis_name(z->basis), U(z->starts), U(z->ready_ms), z->why);
+			      U(z->minimum.pids), sizing_basis_name(z->basis), U(z->starts), U(z->ready_ms),
+			      z->why);
 	case STORE_FORGET:
-		return db_run(db, "DELETE FROM starts WHERE app = ?", "s", it->app) ||
-				       db_run(db, "DELETE FROM sizing WHERE app = ?", "s", it->app) ?
-			       -1 :
-			       0;
+		if (db_run(db, "DELETE FROM starts WHERE app = ?", "s", it->app) < 0)
+			return -1;
+		return db_run(db, "DELETE FROM sizing WHERE app = ?", "s", it->app);
 	}
 	return 0;
 }
@@ -216,7 +292,8 @@ int store_db_write(struct store_db *db, struct list *items)
 	list_for_each(it, items, node)
 		if (db_write_item(db, it) < 0)
 			return db_fail(db, "writing"); /* closing rolls back */
-	if (db_run(db, "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", "u", U(STORE_EVENTS_KEPT)) < 0 ||
+	if (db_run(db, "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", "u",
+		   U(STORE_EVENTS_KEPT)) < 0 ||
 	    db_exec(db, "COMMIT") < 0)
 		return db_fail(db, "writing");
 	return 0;
@@ -242,37 +319,22 @@ static struct store_start *db_row_start(sqlite3_stmt *st)
 {
 	struct store_start *s = calloc(1, sizeof(*s));
 	char word[32];
+	int at = 5;
 
 	if (!s)
 		return NULL;
-	s->rec.at_ms = db_u64(st, 0);
-	db_text(st, 1, s->app, sizeof(s->app));
-	db_text(st, 2, s->release, sizeof(s->release));
-	db_text(st, 3, s->instance, sizeof(s->instance));
-	db_text(st, 4, word, sizeof(word));
+	db_text(st, 0, s->app, sizeof(s->app));
+	db_text(st, 1, s->release, sizeof(s->release));
+	db_text(st, 2, s->instance, sizeof(s->instance));
+	db_text(st, 3, word, sizeof(word));
 	s->rec.standby = !strcmp(word, "standby");
-	db_text(st, 5, word, sizeof(word));
+	db_text(st, 4, word, sizeof(word));
 	s->rec.result = START_EXIT;
 	for (enum start_result r = 0; r < START_COUNT; r++)
 		if (!strcmp(word, start_result_name(r)))
 			s->rec.result = r;
-	s->rec.cold = db_u64(st, 6);
-	s->rec.ready_ms = db_u64(st, 7);
-	s->rec.noncache = db_u64(st, 8);
-	s->rec.mapped = db_u64(st, 9);
-	s->rec.file_rss = db_u64(st, 10);
-	s->rec.cache = db_u64(st, 11);
-	s->rec.peak = db_u64(st, 12);
-	s->rec.cpu_us = db_u64(st, 13);
-	s->rec.throttled_us = db_u64(st, 14);
-	s->rec.procs = db_u64(st, 15);
-	s->rec.majfaults = db_u64(st, 16);
-	s->rec.mem_hits = db_u64(st, 17);
-	s->rec.pids_hits = db_u64(st, 18);
-	s->rec.oom_kills = db_u64(st, 19);
-	s->rec.spec.memory = db_u64(st, 20);
-	s->rec.spec.cpu_milli = db_u64(st, 21);
-	s->rec.spec.pids = db_u64(st, 22);
+	for (const struct db_col *c = start_cols; c < start_cols + ARRAY_SIZE(start_cols); c++)
+		col_set(c, &s->rec, db_u64(st, at++));
 	return s;
 }
 
@@ -290,19 +352,15 @@ static struct store_event *db_row_event(sqlite3_stmt *st)
 	return e;
 }
 
-int store_db_load(struct store_db *db, struct list *starts, struct list *events)
+static int db_load_starts(struct store_db *db, struct list *starts)
 {
-	char sql[256];
+	char sql[1024], names[512];
 	sqlite3_stmt *st;
 	int rc;
 
-	if (store_db_open(db) < 0)
-		return -1;
-	rc = sqlite3_prepare_v2(db->h,
-				"SELECT at_ms, app, release, instance, role, result, cold, ready_ms, noncache, mapped,"
-				" file_rss, cache, peak, cpu_us, throttled_us, procs, majfaults, mem_hits, pids_hits,"
-				" oom_kills, spec_memory, spec_cpu_milli, spec_pids FROM starts ORDER BY id",
-				-1, &st, NULL);
+	snprintf(sql, sizeof(sql), "SELECT app, release, instance, role, result%s FROM starts ORDER BY id",
+		 start_col_list(names, sizeof(names), true));
+	rc = sqlite3_prepare_v2(db->h, sql, -1, &st, NULL);
 	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
 		struct store_start *s;
 
@@ -311,8 +369,15 @@ int store_db_load(struct store_db *db, struct list *starts, struct list *events)
 			list_add_tail(starts, &s->node);
 	}
 	sqlite3_finalize(st);
-	if (rc != SQLITE_DONE)
-		return db_fail(db, "reading starts");
+	return rc == SQLITE_DONE ? 0 : db_fail(db, "reading starts");
+}
+
+static int db_load_events(struct store_db *db, struct list *events)
+{
+	char sql[128];
+	sqlite3_stmt *st;
+	int rc;
+
 	snprintf(sql, sizeof(sql), "SELECT at_ms, app, instance, kind, text FROM events ORDER BY id DESC LIMIT %d",
 		 STORE_EVENTS_READ);
 	rc = sqlite3_prepare_v2(db->h, sql, -1, &st, NULL);
@@ -325,4 +390,11 @@ int store_db_load(struct store_db *db, struct list *starts, struct list *events)
 	}
 	sqlite3_finalize(st);
 	return rc == SQLITE_DONE ? 0 : db_fail(db, "reading events");
+}
+
+int store_db_load(struct store_db *db, struct list *starts, struct list *events)
+{
+	if (store_db_open(db) < 0 || db_load_starts(db, starts) < 0)
+		return -1;
+	return db_load_events(db, events);
 }

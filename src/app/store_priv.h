@@ -27,8 +27,8 @@ struct store_item {
 
 /* The file, as the helper thread knows it; nobody else looks inside while a job runs. */
 struct store_db {
-	sqlite3 *h; /* owns; NULL: not open */
-	char *path; /* owns */
+	sqlite3 *h;    /* owns; NULL: not open */
+	char *path;    /* owns */
 	char err[200]; /* why it does not work; "" */
 };
 

@@ -32,8 +32,9 @@ struct keeper {
 };
 
 static const char *const kstep_name[] = {
-	[KSTEP_CLONE] = "clone", [KSTEP_CGROUP] = "cgroup", [KSTEP_OUTPUT] = "output", [KSTEP_RLIMIT] = "rlimit",
-	[KSTEP_GROUP] = "group", [KSTEP_USER] = "user",	    [KSTEP_DIR] = "directory", [KSTEP_EXEC] = "exec",
+	[KSTEP_CLONE] = "clone",   [KSTEP_CGROUP] = "cgroup", [KSTEP_OUTPUT] = "output",
+	[KSTEP_RLIMIT] = "rlimit", [KSTEP_GROUP] = "group",   [KSTEP_USER] = "user",
+	[KSTEP_DIR] = "directory", [KSTEP_EXEC] = "exec",
 };
 static_assert(ARRAY_SIZE(kstep_name) == KSTEP_COUNT, "a name for each step");
 
@@ -111,8 +112,8 @@ static void keeper_started(struct keeper *k, uint64_t id, const struct kmsg_star
 		return;
 	}
 	c->pid = st->pid;
-	c->started(k->w, c, st->err, st->step >= 0 && st->step < KSTEP_COUNT ? kstep_name[st->step] : "?", st->pid,
-		   pidfd);
+	c->started(k->w, c, st->err, st->step >= 0 && st->step < KSTEP_COUNT ? kstep_name[st->step] : "?",
+		   st->pid, pidfd);
 }
 
 static void keeper_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -133,7 +134,8 @@ static void keeper_readable(struct ev_loop *loop, ev_io *io, int revents)
 		}
 		if (n == (ssize_t)(sizeof(*m) + sizeof(struct kmsg_started)) && m->type == KMSG_STARTED) {
 			keeper_started(k, m->id, body, fd);
-		} else if (n == (ssize_t)(sizeof(*m) + sizeof(struct kmsg_exited)) && m->type == KMSG_EXITED) {
+		} else if (n == (ssize_t)(sizeof(*m) + sizeof(struct kmsg_exited)) &&
+			   m->type == KMSG_EXITED) {
 			struct keeper_child *c = keeper_find(k, m->id, true);
 
 			if (c)
@@ -170,8 +172,12 @@ static bool kspawn_put(char *msg, size_t *pos, const char *s)
 
 static ssize_t kspawn_build(char *msg, const struct keeper_spawn *sp)
 {
-	struct kmsg_spawn f = { .uid = sp->uid, .gid = sp->gid, .umask = sp->umask, .stop_ms = sp->stop_ms,
-				.stop_signal = sp->stop_signal, .nb_rlimits = sp->nb_rlimits };
+	struct kmsg_spawn f = { .uid = sp->uid,
+				.gid = sp->gid,
+				.umask = sp->umask,
+				.stop_ms = sp->stop_ms,
+				.stop_signal = sp->stop_signal,
+				.nb_rlimits = sp->nb_rlimits };
 	size_t pos = sizeof(f);
 	bool ok = kspawn_put(msg, &pos, sp->path) && kspawn_put(msg, &pos, sp->dir ? sp->dir : "/");
 

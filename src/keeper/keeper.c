@@ -344,8 +344,10 @@ void keeper_main(int sock)
 
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	/* a session and descriptors of its own: whoever waits for the end of the daemon's output must not wait for us */
-	if (!k || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || dup2(sock, 3) < 0)
+	/* a session and descriptors of its own: whoever waits for the end of the daemon's output must not
+	 * wait for us */
+	if (!k || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
+	    dup2(sock, 3) < 0)
 		_exit(1);
 	fcntl(3, F_SETFD, FD_CLOEXEC);
 	syscall(SYS_close_range, 4, ~0U, 0);

@@ -40,8 +40,17 @@ struct kmsg_spawn {
 };
 
 /* What a child does between clone and exec: named in STARTED when it fails. */
-enum kstep { KSTEP_CLONE, KSTEP_CGROUP, KSTEP_OUTPUT, KSTEP_RLIMIT, KSTEP_GROUP, KSTEP_USER, KSTEP_DIR, KSTEP_EXEC,
-	     KSTEP_COUNT };
+enum kstep {
+	KSTEP_CLONE,
+	KSTEP_CGROUP,
+	KSTEP_OUTPUT,
+	KSTEP_RLIMIT,
+	KSTEP_GROUP,
+	KSTEP_USER,
+	KSTEP_DIR,
+	KSTEP_EXEC,
+	KSTEP_COUNT
+};
 
 struct kmsg_started {
 	int32_t err, step, pid;

@@ -75,8 +75,9 @@ ssize_t kmsg_recv(int sock, void *buf, size_t size, int *fd)
 		struct cmsghdr align;
 	} ctl;
 	struct iovec iov = { .iov_base = buf, .iov_len = size };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.room,
-			     .msg_controllen = sizeof(ctl.room) };
+	struct msghdr mh = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.room, .msg_controllen = sizeof(ctl.room)
+	};
 	const struct kmsg *m = buf;
 	unsigned nb;
 	ssize_t n;

@@ -50,8 +50,8 @@ static bool kspawn_cgroup_ok(const char *path)
 {
 	const char *end = strrchr(path, '/'), *dir, *tree;
 
-	if (path[0] != '/' || !end || strcmp(end, "/cgroup.procs") || strstr(path, "/../") || strstr(path, "/./") ||
-	    strstr(path, "//"))
+	if (path[0] != '/' || !end || strcmp(end, "/cgroup.procs") || strstr(path, "/../") ||
+	    strstr(path, "/./") || strstr(path, "//"))
 		return false;
 	dir = memrchr(path, '/', end - path);
 	tree = dir ? memrchr(path, '/', dir - path) : NULL;
@@ -122,7 +122,8 @@ static bool kchild_stdio(const struct kspawn *sp)
 static bool kchild_rlimits(const struct kspawn *sp)
 {
 	for (unsigned i = 0; i < sp->fixed.nb_rlimits; i++) {
-		struct rlimit rl = { .rlim_cur = sp->fixed.rlimits[i].soft, .rlim_max = sp->fixed.rlimits[i].hard };
+		struct rlimit rl = { .rlim_cur = sp->fixed.rlimits[i].soft,
+				     .rlim_max = sp->fixed.rlimits[i].hard };
 
 		if (setrlimit(sp->fixed.rlimits[i].resource, &rl))
 			return false;
