@@ -91,6 +91,8 @@ void l3_accept(struct visit *v);                             /* as it is */
 void l3_drop(struct visit *v);
 /* To the local pseudo socket of side v->d. Injected where the hook allows no new route. */
 void l3_to_socket(struct visit *v);
+/* Payload bytes <from>..<to> of a packet that is not let through itself, as packets of their own. 0 or -errno. (part.c) */
+int l3_send_part(struct flow *f, int d, const struct seg *s, uint32_t from, uint32_t to);
 /* Lets the tracker see it, then forwards: no policy. For packets that were held. */
 void l3_pass(struct visit *v);
 /* What a packet of flow v->f meets in the state the flow is in. For held packets that go their way again. */

@@ -19,6 +19,11 @@
 #include "l3/l3.h"
 #include "l3/quote.h"
 
+static const struct xlate *path_xlate(const struct flow *f)
+{
+	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
+}
+
 /* ---- packets without a record ---- */
 
 /* Past maxflows: by `else`, and unseen from here on. */
@@ -137,7 +142,11 @@ void l3_watch(struct visit *v)
 
 	if (v->d == FLOW_CLIENT && l3_turn_visit(v))
 		return;
-	r = seqtrk_see(&f->trk, v->d, &v->s, f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL);
+	/* a pure ACK stands behind what is held of its side, and must not move the edge there */
+	if (f->hold && seg_is_pure_ack(&v->s))
+		r = seqtrk_hold(&f->trk, v->d, &v->s, path_xlate(f));
+	else
+		r = seqtrk_see(&f->trk, v->d, &v->s, path_xlate(f));
 	if (r == SEQTRK_NEW_SYN) {
 		path_reborn(v);
 		return;
@@ -169,7 +178,7 @@ static void path_closing(struct visit *v)
 	struct flow *f = v->f;
 
 	if ((v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN &&
-	    seqtrk_judge(&f->trk, v->d, &v->s, f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL) == SEQTRK_NEW_SYN) {
+	    seqtrk_judge(&f->trk, v->d, &v->s, path_xlate(f)) == SEQTRK_NEW_SYN) {
 		path_reborn(v);
 		return;
 	}
@@ -181,10 +190,26 @@ static void path_closing(struct visit *v)
 		l3_pass(v);
 }
 
+/* A segment from before a demotion may ack less than its receiver has seen acked, too little to be heard (RFC 5961
+ * 5): what border read from the sockets is true of its sender too. xlate would raise it when it leaves; here it
+ * comes first, so that tracker and policy judge what the receiver will get. */
+static void path_lift(struct visit *v)
+{
+	const struct xlate *x = &v->f->xl;
+	const struct xlate_floor *fl = &x->floor[v->d];
+
+	if (!fl->has_ack || (v->s.flags & (SEG_ACK | SEG_RST)) != SEG_ACK || !seq_lt(xlate_ack(x, v->d, v->s.ack), fl->ack))
+		return;
+	seg_set_ack(&v->s, fl->ack + x->delta[!v->d]);
+	seg_set_win(&v->s, fl->ack_win);
+}
+
 void l3_flow_packet(struct visit *v)
 {
 	struct flow *f = v->f;
 
+	if (f->xlate_by == FLOW_XLATE_DAEMON)
+		path_lift(v);
 	switch ((enum flow_state)f->state) {
 	case FLOW_ST_PROMOTED:
 	case FLOW_ST_LEAVING:

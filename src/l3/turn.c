@@ -19,13 +19,9 @@
  * request: the flow is promoted into the frontend that the rules name first (or
  * forwarded for good where no rule promotes).
  */
-#include <errno.h>
-#include <string.h>
-
 #include "core/bug.h"
 #include "core/worker.h"
 #include "l3/hold.h"
-#include "l3/inject.h"
 #include "l3/l3.h"
 #include "policy/ctx.h"
 
@@ -97,48 +93,15 @@ static void turn_release_fed(struct flow *f)
 	}
 }
 
-/* Writes the length of <pkt>, whose IP header has room for it. */
-static int turn_set_len(uint8_t *pkt, uint32_t len)
-{
-	uint32_t n = pkt[0] >> 4 == 4 ? len : len - 40;
-	uint8_t *at = pkt + (pkt[0] >> 4 == 4 ? 2 : 4);
-
-	if (n > 0xffff)
-		return -EMSGSIZE;
-	at[0] = (uint8_t)(n >> 8);
-	at[1] = (uint8_t)n;
-	return 0;
-}
-
-/* The part of a held packet below the framer's place belongs to a turn that passed, but the rest does not: sends
- * that part on by itself, in pieces that fit the path. */
+/* The part of a held packet below the framer's place belongs to a turn that passed, the rest does not: sends
+ * that part on by itself. */
 static void turn_send_front(struct flow *f)
 {
 	struct held *h = list_first(&f->hold->side[FLOW_CLIENT], struct held, node);
-	uint32_t nxt = f->trk.side[FLOW_CLIENT].nxt, mss = f->trk.side[FLOW_SERVER].mss;
-	uint8_t pkt[SEG_BUILD_MAX + 65536];
+	uint32_t nxt = f->trk.side[FLOW_CLIENT].nxt;
 
-	if (!h || mss < 64)
-		return;
-	while (seq_lt(nxt, f->framer_seq) && seq_le(seg_data_seq(&h->s), nxt)) {
-		uint32_t n = MIN(f->framer_seq - nxt, mss - 40);
-		int hdr = seg_copy_ack(&h->s, pkt, sizeof(pkt));
-		struct seg s;
-
-		if (hdr < 0)
-			return;
-		memcpy(pkt + hdr, h->s.pkt + h->s.data_off + (nxt - seg_data_seq(&h->s)), n);
-		if (turn_set_len(pkt, (uint32_t)hdr + n) < 0 ||
-		    seg_parse(&s, pkt, (uint32_t)hdr + n, (uint32_t)hdr + n) != SEG_OK)
-			return;
-		seg_set_seq(&s, nxt);
-		seqtrk_see(&f->trk, FLOW_CLIENT, &s, turn_xlate(f));
-		if (f->xlate_by == FLOW_XLATE_DAEMON)
-			xlate_apply(&f->xl, FLOW_CLIENT, &s);
-		if (seg_checksum(&s) == 0)
-			inject_wire(f->gw->l3->inject, pkt, s.len, f->foreign_mark);
-		nxt += n;
-	}
+	if (h && seq_lt(nxt, f->framer_seq))
+		l3_send_part(f, FLOW_CLIENT, &h->s, nxt, f->framer_seq);
 }
 
 /* ---- judging ---- */
