@@ -37,10 +37,13 @@ struct repair_state {
 struct repair_queues {
 	int readable;   /* in-order bytes not read */
 	int unacked;    /* bytes written and not acked by the peer, FIN included */
+	int unsent;     /* of them, not sent yet */
 	uint32_t rmem;  /* receive memory in use: above 0 with readable 0 is out-of-order data */
 	uint32_t backlog;
 	uint32_t received; /* sequence numbers received in order since the socket was made, mod 2^32 */
+	uint32_t acked;    /* bytes that the peer acknowledged since then, mod 2^32 */
 	uint32_t snd_wnd;  /* what the peer accepts, in bytes; 0 before Linux 5.4 */
+	uint32_t rcv_wnd;  /* what we offered last, in bytes; 0 before Linux 6.2 */
 	uint8_t tcp_state;
 };
 
@@ -53,6 +56,9 @@ int repair_set_mark(int fd, uint32_t mark);
 /* Caps the window we offer from now on. */
 void repair_clamp_window(int fd, uint32_t bytes);
 int repair_queues(int fd, struct repair_queues *q);
+
+/* The TSval that a segment sent now would carry. */
+uint32_t repair_tsval(int fd);
 
 /* Repair on; reads where the socket stands. A socket under repair still receives and acks. On failure repair is
  * off again. */

@@ -18,6 +18,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h> /* newer than glibc's netinet/tcp.h */
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -177,14 +178,21 @@ void repair_clamp_window(int fd, uint32_t bytes)
 int repair_queues(int fd, struct repair_queues *q)
 {
 	uint32_t mem[REPAIR_MEM_VARS] = { 0 };
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
+	union {
+		struct tcp_info ti;
+		uint8_t room[sizeof(struct tcp_info) + 16]; /* the kernel's may be longer than the headers' */
+	} u = { 0 };
+	socklen_t len = sizeof(u);
 
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &u, &len) < 0)
 		return -errno;
-	q->tcp_state = info.tcpi_state;
-	q->received = (uint32_t)info.tcpi_bytes_received;
-	q->snd_wnd = info.tcpi_snd_wnd;
+	/* tcpi_rcv_wnd follows tcpi_snd_wnd, since Linux 6.2 */
+	memcpy(&q->rcv_wnd, u.room + offsetof(struct tcp_info, tcpi_snd_wnd) + 4, sizeof(q->rcv_wnd));
+	q->tcp_state = u.ti.tcpi_state;
+	q->received = (uint32_t)u.ti.tcpi_bytes_received;
+	q->acked = (uint32_t)u.ti.tcpi_bytes_acked;
+	q->snd_wnd = u.ti.tcpi_snd_wnd;
+	q->unsent = (int)u.ti.tcpi_notsent_bytes;
 	len = sizeof(mem);
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, mem, &len) < 0)
 		return -errno;
@@ -193,6 +201,15 @@ int repair_queues(int fd, struct repair_queues *q)
 	if (ioctl(fd, SIOCINQ, &q->readable) < 0 || ioctl(fd, SIOCOUTQ, &q->unacked) < 0)
 		return -errno;
 	return 0;
+}
+
+uint32_t repair_tsval(int fd)
+{
+	uint32_t v = 0;
+	socklen_t len = sizeof(v);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_TIMESTAMP, &v, &len);
+	return v;
 }
 
 int repair_freeze(int fd, struct repair_state *st)

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * border.c - the layer between L3 and L7: its records, and the way of packets to sockets
+ *
+ * Packets of a flow that border holds come here (border_packet()) and go on by
+ * border's state. What is delivered to a pseudo socket is not translated: the
+ * socket speaks the numbers of the end it talks to.
+ *
+ * Late switch (FACTS §1, 11). A new pair of sockets is fed by the daemon; packets
+ * of the flow may still stand in the queue behind those that were held. Direct
+ * delivery is switched on only when the queue was read dry and the verdicts were
+ * sent, or a later packet would overtake them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "border/border.h"
+#include "border_priv.h"
+#include "core/bug.h"
+#include "core/cli.h"
+#include "core/clock.h"
+#include "core/layer.h"
+
+#define BORDER_POLL_S 0.001 /* how often a leaving flow is looked at when no packet comes */
+
+/* ---- records ---- */
+
+static void border_may_leave_task(struct worker *w, struct task *t);
+
+struct border_flow *border_flow_new(struct flow *f)
+{
+	struct border *b = border_of(f);
+	struct border_flow *bf = pool_zalloc(b->pool);
+
+	if (!bf)
+		return NULL;
+	bf->f = f;
+	bf->fd[0] = bf->fd[1] = -1;
+	list_init(&bf->late);
+	list_init(&bf->waiting);
+	list_init(&bf->waiters);
+	task_init(&bf->may_leave, border_may_leave_task);
+	list_add_tail(&b->all, &bf->node);
+	f->border = bf;
+	return bf;
+}
+
+void border_flow_free(struct border_flow *bf)
+{
+	struct border *b = border_of(bf->f);
+
+	border_done(bf, "ended");
+	task_cancel(&bf->may_leave);
+	list_del(&bf->node);
+	list_del(&bf->late);
+	list_del(&bf->waiting);
+	if (bf->f->border == bf)
+		bf->f->border = NULL;
+	free(bf->frontend);
+	pool_free(b->pool, bf);
+}
+
+void border_done(struct border_flow *bf, const char *why)
+{
+	struct border_waiter *wt;
+
+	while ((wt = list_first(&bf->waiters, struct border_waiter, node))) {
+		list_del(&wt->node);
+		wt->done = true;
+		wt->why = why;
+		cli_wake(wt->ctx);
+	}
+}
+
+void border_mark(struct border_flow *bf, unsigned value)
+{
+	uint32_t mark = mark_put(bf->f->foreign_mark, bf->f->gw->l3->mark_mask, value);
+	int d;
+
+	for (d = 0; d < 2; d++)
+		if (bf->fd[d] >= 0)
+			repair_set_mark(bf->fd[d], mark);
+}
+
+void border_close(struct border_flow *bf)
+{
+	repair_close(&bf->fd[0]);
+	repair_close(&bf->fd[1]);
+}
+
+/* ---- to the sockets ---- */
+
+void border_deliver(struct visit *v)
+{
+	struct border_flow *bf = v->f->border;
+
+	/* a fresh socket drops what acks less than it began with, data and all (RFC 5961 5) */
+	if ((v->s.flags & SEG_ACK) && seq_lt(v->s.ack, bf->snd0[v->d])) {
+		seg_set_ack(&v->s, bf->snd0[v->d]);
+		seg_set_win(&v->s, bf->win0[v->d]);
+	}
+	l3_to_socket(v);
+}
+
+void border_deliver_held(struct border_flow *bf)
+{
+	struct flow *f = bf->f;
+	struct visit v;
+	struct held *h;
+	int d;
+
+	for (d = 0; d < 2; d++)
+		while (hold_pop(f, d, &v, &h)) {
+			border_deliver(&v);
+			hold_done(h);
+		}
+	hold_free(&f->hold);
+}
+
+/* ---- late switch ---- */
+
+void border_late(struct border_flow *bf)
+{
+	struct border *b = border_of(bf->f);
+
+	list_del(&bf->late);
+	list_add_tail(&b->late, &bf->late);
+	if (!bf->f->q || !bf->f->q->in_batch)
+		task_queue(b->w, &b->late_task);
+}
+
+static void border_switch(struct border_flow *bf)
+{
+	list_del(&bf->late);
+	border_mark(bf, MARK_SOCK_DIRECT);
+}
+
+/* Outside of a batch nobody reads the queue for us. Reading it ends in border_batch_end(); what is still late
+ * then waits for the loop to read on. */
+static void border_late_task(struct worker *w, struct task *t)
+{
+	struct border_flow *bf, *tmp;
+	struct pktq *last = NULL;
+
+	list_for_each_safe(bf, tmp, &w->border->late, late) {
+		if (!bf->f->q)
+			border_switch(bf);
+	}
+	while ((bf = list_first(&w->border->late, struct border_flow, late)) && bf->f->q != last) {
+		last = bf->f->q;
+		pktq_read(last);
+	}
+}
+
+static void border_poll(struct border_flow *bf)
+{
+	switch (bf->state) {
+	case BORDER_ST_DRAINING:
+		border_drain_poll(bf);
+		break;
+	case BORDER_ST_LEAVING:
+		border_leave_poll(bf);
+		break;
+	case BORDER_ST_ENDING:
+		border_ending_poll(bf);
+		break;
+	case BORDER_ST_CARRYING:
+		break;
+	}
+}
+
+static void border_batch_end(struct pktq *q, bool drained)
+{
+	struct border *b = q->w->border;
+	struct border_flow *bf, *tmp;
+
+	list_for_each_safe(bf, tmp, &b->waiting, waiting)
+		if (bf->f->q == q)
+			border_poll(bf);
+	if (!drained)
+		return;
+	list_for_each_safe(bf, tmp, &b->late, late)
+		if (bf->f->q == q)
+			border_switch(bf);
+}
+
+static void border_poll_cb(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct border *b = t->data;
+	struct border_flow *bf, *tmp;
+
+	list_for_each_safe(bf, tmp, &b->waiting, waiting)
+		border_poll(bf);
+	flow_reap(&b->w->l3->flows);
+	if (list_empty(&b->waiting))
+		ev_timer_stop(loop, t);
+}
+
+void border_watch(struct border_flow *bf)
+{
+	struct border *b = border_of(bf->f);
+
+	list_del(&bf->waiting);
+	list_add_tail(&b->waiting, &bf->waiting);
+	if (!ev_is_active(&b->poll)) {
+		ev_timer_set(&b->poll, BORDER_POLL_S, BORDER_POLL_S);
+		ev_timer_start(b->w->loop, &b->poll);
+	}
+}
+
+/* ---- what l3 asks for ---- */
+
+static void border_packet(struct visit *v)
+{
+	switch (v->f->border->state) {
+	case BORDER_ST_DRAINING:
+		border_drain_packet(v);
+		break;
+	case BORDER_ST_CARRYING:
+		border_deliver(v);
+		break;
+	case BORDER_ST_LEAVING:
+		border_leave_packet(v);
+		break;
+	case BORDER_ST_ENDING:
+		border_ending_packet(v);
+		break;
+	}
+}
+
+static void border_timeout(struct flow *f)
+{
+	switch (f->border->state) {
+	case BORDER_ST_DRAINING:
+		border_drain_over(f->border, "hold-timeout");
+		break;
+	case BORDER_ST_LEAVING:
+		border_leave_cancel(f->border, "hold-timeout");
+		break;
+	case BORDER_ST_ENDING:
+		border_ending_over(f->border);
+		break;
+	case BORDER_ST_CARRYING:
+		break;
+	}
+}
+
+static void border_kill(struct flow *f)
+{
+	struct border_flow *bf = f->border;
+
+	switch (bf->state) {
+	case BORDER_ST_DRAINING:
+		border_drain_over(bf, "killed");
+		l3_flow_reset(f);
+		l3_flow_end(f, "killed");
+		break;
+	case BORDER_ST_CARRYING:
+	case BORDER_ST_LEAVING:
+		stream_kill(bf->s); /* calls border_ended() */
+		break;
+	case BORDER_ST_ENDING:
+		border_ending_over(bf);
+		break;
+	}
+}
+
+static void border_release(struct flow *f)
+{
+	struct border_flow *bf = f->border;
+
+	border_kill(f);
+	if (f->border == bf && bf) {
+		if (f->hold)
+			hold_drop(f);
+		border_close(bf);
+		border_flow_free(bf);
+	}
+}
+
+static const struct l3_border_ops border_ops = {
+	.promote = border_promote,
+	.packet = border_packet,
+	.timeout = border_timeout,
+	.batch_end = border_batch_end,
+	.kill = border_kill,
+	.release = border_release,
+};
+
+/* ---- what l7 asks for ---- */
+
+static void border_may_leave_task(struct worker *w, struct task *t)
+{
+	border_leave_start(container_of(t, struct border_flow, may_leave));
+}
+
+static void border_may_leave(struct stream *s, void *owner)
+{
+	struct border_flow *bf = owner;
+
+	task_queue(border_of(bf->f)->w, &bf->may_leave);
+}
+
+const struct promoted_ops border_stream_ops = {
+	.may_leave = border_may_leave,
+	.ended = border_ended,
+};
+
+/* ---- the layer ---- */
+
+int border_worker_init(struct worker *w)
+{
+	struct border *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return -ENOMEM;
+	b->w = w;
+	b->pool = pool_create(&w->pools, "border", sizeof(struct border_flow));
+	list_init(&b->all);
+	list_init(&b->late);
+	list_init(&b->waiting);
+	task_init(&b->late_task, border_late_task);
+	ev_timer_init(&b->poll, border_poll_cb, 0., 0.);
+	b->poll.data = b;
+	w->border = b;
+	w->l3->border = &border_ops;
+	return 0;
+}
+
+void border_worker_destroy(struct worker *w)
+{
+	struct border *b = w->border;
+	struct border_flow *bf;
+
+	if (!b)
+		return;
+	while ((bf = list_first(&b->all, struct border_flow, node)))
+		border_release(bf->f);
+	task_cancel(&b->late_task);
+	ev_timer_stop(w->loop, &b->poll);
+	w->l3->border = NULL;
+	free(b);
+	w->border = NULL;
+}
+
+static struct layer border_layer = {
+	.name = "border",
+	.order = LAYER_BORDER,
+	.init = border_worker_init,
+	.destroy = border_worker_destroy,
+};
+
+INITCALL border_init(void)
+{
+	layer_register(&border_layer);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * border_priv.h - what border's files share: the record of a flow between L3 and L7
+ *
+ * A flow has a struct border_flow from the moment its drain begins until both
+ * pseudo sockets are gone. Sockets are numbered by the side they talk to:
+ * fd[FLOW_CLIENT] talks to the client in the server's name. Packets of direction d
+ * therefore go to fd[d].
+ *
+ *   DRAINING  f is HELD: both ends are acking what they were sent. No sockets.
+ *   CARRYING  f is PROMOTED; the stream has the sockets. On the late list until the queue
+ *             has run dry and the kernel may deliver to them directly.
+ *   LEAVING   f is LEAVING: packets come by the queue again and new data is held.
+ *   ENDING    the stream is gone, the sockets are ours: saying goodbye (ending.c). f is CLOSING.
+ */
+#ifndef STANDIN_BORDER_PRIV_H
+#define STANDIN_BORDER_PRIV_H
+
+#include "border/repair.h"
+#include "core/worker.h"
+#include "l3/hold.h"
+#include "l3/l3.h"
+#include "l7/promoted.h"
+
+enum border_state { BORDER_ST_DRAINING, BORDER_ST_CARRYING, BORDER_ST_LEAVING, BORDER_ST_ENDING };
+
+struct border_flow {
+	struct list node;       /* in struct border */
+	struct list late;       /* struct border.late: direct delivery is due */
+	struct list waiting;    /* struct border.waiting: to be polled */
+	struct flow *f;
+	enum border_state state;
+	char *frontend;         /* owns: DRAINING, where to */
+	enum gateway_else els;
+	int fd[2];              /* the stream's while there is one */
+	struct stream *s;       /* NULL before and after */
+	uint32_t snd0[2], rcv0[2]; /* sequences that fd[d] began with */
+	uint16_t win0[2];       /* window field for segments of d whose ACK is lifted to snd0[d] */
+	uint32_t cut[2];        /* LEAVING: what side d sent up to here is the socket's, the rest is held */
+	uint32_t acked[2];      /* LEAVING: newest ACK of d that the socket was given */
+	uint16_t acked_win[2];
+	uint64_t probe_us;      /* when the last probe was sent */
+	uint64_t start_us;      /* of the drain, or of leaving */
+	struct task may_leave;  /* the stream said it may */
+	struct list waiters;    /* struct border_waiter: commands */
+};
+
+/* A command that waits for a promotion or demotion to be done. */
+struct border_waiter {
+	struct list node;       /* in a border_flow, or on no list */
+	struct cli_ctx *ctx;
+	bool done;
+	const char *why;        /* a static word; NULL: it worked */
+};
+
+struct border {
+	struct worker *w;
+	struct pool *pool;
+	struct list all;        /* struct border_flow, by node */
+	struct list late;
+	struct list waiting;    /* struct border_flow: DRAINING, LEAVING, ENDING */
+	struct task late_task;  /* promoted outside of a batch: read the queues until they are dry */
+	ev_timer poll;          /* while somebody waits */
+};
+
+static inline struct border *border_of(const struct flow *f)
+{
+	return f->gw->l3->w->border;
+}
+
+/* border.c */
+struct border_flow *border_flow_new(struct flow *f);
+void border_flow_free(struct border_flow *bf); /* wakes who waits with "ended"; sockets must be gone */
+void border_done(struct border_flow *bf, const char *why); /* answers who waits */
+void border_deliver(struct visit *v); /* to the pseudo socket, its ACK lifted where it must be */
+/* Every held packet goes to the sockets; f->hold is gone. */
+void border_deliver_held(struct border_flow *bf);
+void border_mark(struct border_flow *bf, unsigned value); /* SO_MARK of both */
+void border_late(struct border_flow *bf);
+void border_watch(struct border_flow *bf); /* polled until off the list */
+void border_close(struct border_flow *bf); /* both sockets, silently */
+
+/* promote.c */
+const char *border_promote(struct flow *f, const char *frontend, enum gateway_else els);
+void border_drain_packet(struct visit *v);
+void border_drain_poll(struct border_flow *bf);
+void border_drain_over(struct border_flow *bf, const char *why); /* gives up: held packets pass */
+
+/* demote.c */
+void border_leave_start(struct border_flow *bf);
+void border_leave_packet(struct visit *v);
+void border_leave_poll(struct border_flow *bf);
+void border_leave_cancel(struct border_flow *bf, const char *why);
+
+/* ending.c */
+void border_ended(struct stream *s, void *owner, int fd[2], bool abort);
+void border_ending_packet(struct visit *v);
+void border_ending_poll(struct border_flow *bf);
+void border_ending_over(struct border_flow *bf);
+
+/* probe.c: asks side <to> to acknowledge what it has, now */
+struct border_probe {
+	int to;
+	uint32_t una;           /* the lowest of ours that it has not acknowledged, in its view */
+	uint32_t ack;           /* what we have of it */
+	uint32_t win;           /* bytes */
+	uint32_t tsval;         /* with timestamps: newest that it was sent */
+};
+bool border_probe_due(struct border_flow *bf);
+void border_probe(struct flow *f, const struct border_probe *pr);
+
+extern const struct promoted_ops border_stream_ops;
+
+#endif

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * demote.c - a promoted stream back to L3 (FACTS §4)
+ *
+ *   1. SO_MARK off: both ends' packets come by the queue again. Windows are clamped to
+ *      what the other end accepts, so that little is in flight.
+ *   2. Per direction: what lies below the socket's rcv_nxt (the cut) is delivered to it, data and
+ *      FINs at or beyond it are held. The ACK that rides on a held packet reaches the
+ *      socket as a header-only copy.
+ *   3. The stream runs on until it is quiet: nothing in its buffers, nothing unread, nothing
+ *      unacknowledged, nothing out of order in either socket. Out-of-order data is
+ *      helped: the held packets of that side go to the socket, and a new cut is made.
+ *   4. Repair on; everything of 3 is checked again, because a socket under repair still
+ *      receives and acknowledges (reg-tests/platform); the sequences are read.
+ *   5. The stream is detached, the sockets are closed under repair: nothing is sent.
+ *                                                   -- point of no return --
+ *   6. Deltas and floors go into the flow; the tracker is told the edges; the held
+ *      packets go through L3 as if they came now, policy included.
+ *
+ * Before 5 a failure switches direct delivery on again and gives the held packets to
+ * the sockets. An end that closes meanwhile is such a failure: the proxy finishes.
+ */
+#include <errno.h>
+#include <linux/tcp.h>
+#include <syslog.h>
+
+#include "border_priv.h"
+#include "core/clock.h"
+#include "l3/inject.h"
+
+#define LEAVE_TCP_ESTABLISHED 1 /* kernel: include/net/tcp_states.h */
+#define LEAVE_CLAMP_MIN 4096
+#define LEAVE_UNCLAMP (1U << 30)
+
+/* ---- starting ---- */
+
+static void leave_clamp(struct border_flow *bf, const struct repair_queues q[2])
+{
+	int d;
+
+	for (d = 0; d < 2; d++)
+		if (q[!d].snd_wnd)
+			repair_clamp_window(bf->fd[d], MAX(q[!d].snd_wnd, LEAVE_CLAMP_MIN));
+}
+
+static int leave_look(struct border_flow *bf, struct repair_queues q[2])
+{
+	int d, rc;
+
+	for (d = 0; d < 2; d++) {
+		rc = repair_queues(bf->fd[d], &q[d]);
+		if (rc < 0)
+			return rc;
+		bf->cut[d] = bf->rcv0[d] + q[d].received;
+	}
+	return 0;
+}
+
+void border_leave_start(struct border_flow *bf)
+{
+	struct flow *f = bf->f;
+	struct repair_queues q[2];
+
+	if (bf->state != BORDER_ST_CARRYING)
+		return;
+	bf->start_us = clock_us();
+	list_del(&bf->late);
+	border_mark(bf, MARK_SOCK_QUEUE);
+	if (leave_look(bf, q) < 0 || hold_start(f, HOLD_DRAIN) < 0) {
+		border_late(bf);
+		stream_leave_cancel(bf->s);
+		border_done(bf, "no-memory");
+		return;
+	}
+	leave_clamp(bf, q);
+	bf->acked[0] = bf->snd0[0];
+	bf->acked[1] = bf->snd0[1];
+	bf->state = BORDER_ST_LEAVING;
+	flow_set_state(f, FLOW_ST_LEAVING);
+	border_watch(bf);
+	border_leave_poll(bf);
+}
+
+void border_leave_cancel(struct border_flow *bf, const char *why)
+{
+	struct flow *f = bf->f;
+	int d;
+
+	flow_log(f, LOG_NOTICE, "not demoted: %s", why);
+	gateway_count(&f->gw->demote_failures, why);
+	list_del(&bf->waiting);
+	stream_leave_cancel(bf->s);
+	for (d = 0; d < 2; d++)
+		repair_clamp_window(bf->fd[d], LEAVE_UNCLAMP);
+	bf->state = BORDER_ST_CARRYING;
+	flow_set_state(f, FLOW_ST_PROMOTED);
+	border_deliver_held(bf);
+	border_late(bf);
+	border_done(bf, why);
+}
+
+/* ---- packets meanwhile ---- */
+
+/* The ACK on a held packet, alone, to the socket that waits for it. */
+static void leave_pass_ack(struct visit *v)
+{
+	struct border_flow *bf = v->f->border;
+	uint8_t pkt[SEG_BUILD_MAX];
+	struct seg s;
+	int n;
+
+	if (!(v->s.flags & SEG_ACK) || (seq_le(v->s.ack, bf->acked[v->d]) && v->s.win == bf->acked_win[v->d] && !v->s.nb_sack))
+		return;
+	n = seg_copy_ack(&v->s, pkt, sizeof(pkt));
+	if (n <= 0 || seg_parse(&s, pkt, (uint32_t)n, (uint32_t)n) != SEG_OK)
+		return;
+	bf->acked[v->d] = v->s.ack;
+	bf->acked_win[v->d] = v->s.win;
+	if (seq_lt(s.ack, bf->snd0[v->d])) {
+		seg_set_ack(&s, bf->snd0[v->d]);
+		seg_set_win(&s, bf->win0[v->d]);
+	}
+	inject_local(v->l3->inject, pkt, s.len, v->f->foreign_mark);
+}
+
+void border_leave_packet(struct visit *v)
+{
+	struct border_flow *bf = v->f->border;
+
+	if (v->s.flags & (SEG_RST | SEG_SYN) || seqtrk_where(&v->s, bf->cut[v->d]) != SEQTRK_BEYOND) {
+		border_deliver(v);
+		return;
+	}
+	if (hold_add(v) < 0) {
+		border_leave_cancel(bf, "no-memory");
+		border_deliver(v);
+		return;
+	}
+	leave_pass_ack(v);
+}
+
+/* ---- quiet? ---- */
+
+/* Held packets of <d> to the socket: it has a gap that they fill. */
+static void leave_help(struct border_flow *bf, int d)
+{
+	struct visit v;
+	struct held *h;
+
+	while (hold_pop(bf->f, d, &v, &h)) {
+		border_deliver(&v);
+		hold_done(h);
+	}
+}
+
+static bool leave_is_quiet(const struct repair_queues *q)
+{
+	return q->readable == 0 && q->unacked == 0 && q->rmem == 0 && q->backlog == 0;
+}
+
+/* All is sent, only ACKs are missing: whoever delays his is asked for it. */
+static void leave_probe(struct border_flow *bf, const struct repair_queues q[2])
+{
+	struct flow *f = bf->f;
+	int d;
+
+	if (q[0].readable || q[1].readable || q[0].unsent || q[1].unsent || !border_probe_due(bf))
+		return;
+	for (d = 0; d < 2; d++)
+		if (q[d].unacked)
+			border_probe(f, &(struct border_probe){ .to = d,
+								.una = bf->snd0[d] + q[d].acked,
+								.ack = bf->cut[d],
+								.win = q[d].rcv_wnd,
+								.tsval = repair_tsval(bf->fd[d]) });
+}
+
+/* Both under repair and still quiet. 0; -EAGAIN: something moved. Repair is off again then. */
+static int leave_freeze(struct border_flow *bf, struct repair_state st[2])
+{
+	struct repair_queues q[2];
+	int d, rc;
+
+	for (d = 0; d < 2; d++) {
+		rc = repair_freeze(bf->fd[d], &st[d]);
+		if (rc < 0)
+			goto out;
+	}
+	rc = leave_look(bf, q);
+	for (d = 0; d < 2 && rc == 0; d++)
+		if (!leave_is_quiet(&q[d]) || st[d].tcp_state != LEAVE_TCP_ESTABLISHED || st[d].rcv_seq != bf->cut[d])
+			rc = -EAGAIN;
+	if (rc == 0)
+		return 0;
+	d = 2;
+out:
+	while (d-- > 0)
+		repair_thaw(bf->fd[d]);
+	return rc;
+}
+
+/* ---- leaving ---- */
+
+static void leave_xlate(struct flow *f, const struct repair_state st[2])
+{
+	struct seqtrk *t = &f->trk;
+	uint32_t nxt[2] = { st[FLOW_CLIENT].rcv_seq, st[FLOW_SERVER].rcv_seq }, win[2];
+	int d;
+
+	xlate_set(&f->xl, st[FLOW_CLIENT].snd_seq, st[FLOW_CLIENT].rcv_seq, st[FLOW_SERVER].snd_seq, st[FLOW_SERVER].rcv_seq);
+	for (d = 0; d < 2; d++) {
+		/* the socket that spoke to !d in d's name; and what d's own socket knows of d */
+		const struct repair_state *in_name = &st[!d], *of = &st[d];
+
+		if (t->f & SEQTRK_C_TS)
+			xlate_set_ts_floor(&f->xl, d, in_name->tsval);
+		xlate_set_ack_floor(&f->xl, d, in_name->rcv_seq,
+				    (uint16_t)MIN(of->snd_wnd >> (t->f & SEQTRK_C_WS ? t->side[d].wscale : 0), 65535U));
+		win[d] = MAX(of->snd_wnd, in_name->rcv_wnd); /* its peer may believe either */
+	}
+	seqtrk_set(t, nxt, win);
+	for (d = 0; d < 2; d++)
+		t->side[d].win = st[d].snd_wnd;
+}
+
+static void leave_resume(struct flow *f, const struct stream_resume *re)
+{
+	static const enum framer_resume how[] = { [RESUME_IDLE] = FRAMER_RESUME_IDLE, [RESUME_REQ_BODY] = FRAMER_RESUME_BODY,
+						  [RESUME_TUNNEL] = FRAMER_RESUME_TUNNEL };
+
+	f->bytes[0] += re->bytes[0];
+	f->bytes[1] += re->bytes[1];
+	l3_turn_resume(f, how[re->c2s], &re->req, f->trk.side[FLOW_CLIENT].nxt);
+}
+
+/* The held packets, in the order in which they came, through L3 as it is now. */
+static void leave_release(struct flow *f, struct hold *hold)
+{
+	struct hold *kept = f->hold;
+	struct visit v;
+	struct held *h;
+	int d;
+
+	for (;;) {
+		struct held *a = list_first(&hold->side[0], struct held, node), *b = list_first(&hold->side[1], struct held, node);
+
+		if (!a && !b)
+			break;
+		d = !a || (b && b->at_us < a->at_us);
+		kept = f->hold;
+		f->hold = hold;
+		hold_pop(f, d, &v, &h);
+		f->hold = kept;
+		l3_flow_packet(&v);
+		hold_done(h);
+	}
+	hold_free(&hold);
+}
+
+/* Steps 5 and 6. */
+static void leave_go(struct border_flow *bf, const struct repair_state st[2])
+{
+	struct flow *f = bf->f;
+	struct hold *hold = f->hold;
+	struct stream_resume re = { 0 };
+
+	stream_detach(bf->s, &re);
+	bf->s = NULL;
+	border_close(bf);
+
+	leave_xlate(f, st);
+	f->xlate_by = xlate_active(&f->xl) ? FLOW_XLATE_DAEMON : FLOW_XLATE_NONE;
+	f->demotions++;
+	f->gw->demotions++;
+	/* the sockets' output made the connection hard (l3/mark.h): say anew what it should be */
+	f->mark_class = MARK_NONE;
+	f->want_class = f->xlate_by != FLOW_XLATE_NONE || f->gw->conf->block ? MARK_HARD : MARK_OURS;
+	hist_add(&f->gw->remove_us, clock_us() - bf->start_us);
+	border_done(bf, NULL);
+	border_flow_free(bf);
+	f->hold = NULL;
+	l3_unhold(f);
+	leave_resume(f, &re);
+	leave_release(f, hold);
+}
+
+void border_leave_poll(struct border_flow *bf)
+{
+	struct repair_state st[2];
+	struct repair_queues q[2];
+	int d;
+
+	if (!stream_quiet(bf->s))
+		return;
+	if (bf->f->q)
+		pktq_flush(bf->f->q);
+	if (leave_look(bf, q) < 0)
+		return;
+	for (d = 0; d < 2; d++) {
+		if (q[d].tcp_state != LEAVE_TCP_ESTABLISHED) {
+			border_leave_cancel(bf, "closing");
+			return;
+		}
+		/* memory in use and nothing to read: out of order */
+		if (q[d].rmem && !q[d].readable)
+			leave_help(bf, d);
+	}
+	if (!leave_is_quiet(&q[0]) || !leave_is_quiet(&q[1])) {
+		leave_probe(bf, q);
+		return;
+	}
+	if (leave_freeze(bf, st) == 0)
+		leave_go(bf, st);
+}

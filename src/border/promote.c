@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * promote.c - a live connection becomes two sockets
+ *
+ * Cut and drain (FACTS §3). The cut in each direction is what has been forwarded:
+ * trk.side[d].nxt. What ends at or below it and every pure ACK still pass; of a
+ * retransmission that straddles it the part below passes; new data and FINs wait. When
+ * each end has acknowledged the other's cut, nothing is in flight between them
+ * and two sockets can be made that know the whole state. On the first payload of
+ * a connection, and at a turn, that is usually so at once. In mid-flow a probe asks
+ * for the ACKs that a receiver would delay (probe.c).
+ *
+ *   1. hold; drain (HELD, up to `timeout hold`)
+ *   2. make both sockets, not yet reachable: their SO_MARK says "queue"
+ *   3. start the stream. Until here a failure closes the sockets under repair, lets the held packets
+ *      pass, and nobody noticed.        -- point of no return --
+ *   4. the held packets go to the sockets, their ACKs lifted
+ *   5. when the queue is dry: direct delivery (border.c)
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "border_priv.h"
+#include "core/clock.h"
+
+static const struct xlate *promote_xlate(const struct flow *f)
+{
+	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
+}
+
+static bool promote_drained(const struct flow *f)
+{
+	const struct seqtrk *t = &f->trk;
+
+	return seqtrk_acked(t, FLOW_CLIENT, t->side[FLOW_CLIENT].nxt) &&
+	       seqtrk_acked(t, FLOW_SERVER, t->side[FLOW_SERVER].nxt);
+}
+
+/* The socket that talks to side <to> in the name of the other. */
+static int promote_socket(struct border_flow *bf, int to, const char **step)
+{
+	struct flow *f = bf->f;
+	struct seqtrk_repair r;
+	struct repair_spec spec;
+	int rc;
+
+	seqtrk_repair(&f->trk, !to, promote_xlate(f), &r);
+	spec = (struct repair_spec){
+		.local = f->side[!to],
+		.peer = f->side[to],
+		.snd_seq = r.snd_seq,
+		.rcv_seq = r.rcv_seq,
+		.peer_mss = r.mss,
+		.peer_wscale = r.wscale_peer,
+		.local_wscale = r.wscale_own,
+		.sack = r.sack,
+		.timestamps = r.ts,
+		.snd_wnd = r.snd_wnd,
+		.max_wnd = r.max_window,
+		.rcv_wnd = r.rcv_wnd,
+		.tsval = r.tsval,
+		.mark = mark_put(f->foreign_mark, f->gw->l3->mark_mask, MARK_SOCK_QUEUE),
+	};
+	rc = repair_make(&spec, &bf->fd[to], step);
+	bf->snd0[to] = r.snd_seq;
+	bf->rcv0[to] = r.rcv_seq;
+	bf->win0[to] = (uint16_t)MIN(r.snd_wnd >> r.wscale_peer, 65535U);
+	return rc;
+}
+
+static const char *promote_errno(int err)
+{
+	switch (err) {
+	case ENOENT:
+		return "no-frontend";
+	case ENOMEM:
+		return "no-memory";
+	case EBUSY:
+		return "maxconn";
+	case ESHUTDOWN:
+		return "stopping";
+	}
+	return "stream";
+}
+
+static const struct cfg_object *promote_frontend(const struct worker *w, const char *name)
+{
+	const struct cfg_object *o = w->epoch ? epoch_find(w->epoch, "frontend", name) : NULL;
+
+	return o || !w->epoch ? o : epoch_find(w->epoch, "listen", name);
+}
+
+/* Steps 2 and 3. NULL, or why not; then nothing is left of them. */
+static const char *promote_insert(struct border_flow *bf)
+{
+	struct flow *f = bf->f;
+	struct worker *w = f->gw->l3->w;
+	const struct cfg_object *fe = promote_frontend(w, bf->frontend);
+	const char *step = "", *why = NULL;
+	struct promoted p;
+	int rc;
+
+	if (!fe)
+		return "no-frontend";
+	rc = promote_socket(bf, FLOW_CLIENT, &step);
+	if (rc == 0)
+		rc = promote_socket(bf, FLOW_SERVER, &step);
+	if (rc < 0) {
+		flow_log(f, LOG_WARNING, "pseudo socket: %s: %s", step, strerror(-rc));
+		border_close(bf);
+		return rc == -EADDRNOTAVAIL || rc == -EADDRINUSE ? "address-in-use" : "socket";
+	}
+	p = (struct promoted){ .fd = { bf->fd[0], bf->fd[1] }, .src = f->side[FLOW_CLIENT], .dst = f->side[FLOW_SERVER],
+			       .ops = &border_stream_ops, .owner = bf };
+	bf->s = stream_promote(w, fe, &p);
+	if (!bf->s) {
+		why = promote_errno(errno);
+		border_close(bf);
+	}
+	return why;
+}
+
+/* The drain is over. */
+static void promote_go(struct border_flow *bf)
+{
+	struct flow *f = bf->f;
+	const char *why;
+
+	/* What passes must be gone before the sockets exist: early demux would take it for theirs, and the
+	 * forwarding path drops what has a socket (kernel: ip_forward()). */
+	if (f->q)
+		pktq_flush(f->q);
+	why = promote_insert(bf);
+	if (why) {
+		border_drain_over(bf, why);
+		return;
+	}
+	bf->state = BORDER_ST_CARRYING;
+	list_del(&bf->waiting);
+	flow_set_frontend(f, bf->frontend);
+	f->promotions++;
+	f->gw->promotions++;
+	f->refused = NULL;
+	flow_set_state(f, FLOW_ST_PROMOTED);
+	border_deliver_held(bf);
+	border_late(bf);
+	hist_add(&f->gw->insert_us, clock_us() - bf->start_us);
+	border_done(bf, NULL);
+}
+
+const char *border_promote(struct flow *f, const char *frontend, enum gateway_else els)
+{
+	const char *why = seqtrk_refusal(&f->trk);
+	struct border_flow *bf;
+
+	if (why)
+		return why;
+	if (f->border)
+		return "busy";
+	if (!promote_frontend(f->gw->l3->w, frontend))
+		return "no-frontend";
+	bf = border_flow_new(f);
+	if (!bf || hold_start(f, HOLD_DRAIN) < 0) {
+		if (bf)
+			border_flow_free(bf);
+		return "no-memory";
+	}
+	bf->frontend = strdup(frontend);
+	bf->els = els;
+	bf->start_us = clock_us();
+	flow_set_state(f, FLOW_ST_HELD);
+	if (promote_drained(f)) {
+		promote_go(bf);
+	} else {
+		border_watch(bf);
+		border_drain_poll(bf);
+	}
+	return NULL;
+}
+
+void border_drain_poll(struct border_flow *bf)
+{
+	struct flow *f = bf->f;
+	const struct seqtrk *t = &f->trk;
+	int d;
+
+	if (!border_probe_due(bf))
+		return;
+	for (d = 0; d < 2; d++) {
+		const struct seqtrk_side *to = &t->side[d], *from = &t->side[!d];
+
+		if (!seqtrk_in_flight(t, !d))
+			continue;
+		border_probe(f, &(struct border_probe){ .to = d,
+							.una = xlate_seq(promote_xlate(f), !d, to->ack),
+							.ack = to->nxt,
+							.win = from->win,
+							.tsval = xlate_tsval(promote_xlate(f), !d, from->tsval) });
+	}
+}
+
+void border_drain_over(struct border_flow *bf, const char *why)
+{
+	struct flow *f = bf->f;
+	struct gateway_decision dec = { .act = GATEWAY_ACT_WATCH };
+
+	l3_promote_refused(f, why);
+	if (bf->els == GATEWAY_ELSE_REJECT)
+		dec.act = GATEWAY_ACT_REJECT;
+	else if (bf->els == GATEWAY_ELSE_DROP)
+		dec.act = GATEWAY_ACT_DROP;
+	border_done(bf, why);
+	border_flow_free(bf);
+	l3_unhold(f);
+	if (dec.act != GATEWAY_ACT_WATCH)
+		l3_decide(f, &dec);
+	/* the turn passes; the framer has not read it */
+	if (f->framing)
+		framer_lose(&f->framer, FRAMER_WHY_GAP);
+	f->framing = false;
+	if (f->hold)
+		hold_forward(f);
+}
+
+/* A packet while both ends are acking. */
+void border_drain_packet(struct visit *v)
+{
+	struct flow *f = v->f;
+	enum seqtrk_where where;
+	enum seqtrk_res r;
+
+	if (v->s.flags & (SEG_RST | SEG_SYN)) {
+		r = seqtrk_see(&f->trk, v->d, &v->s, promote_xlate(f));
+		if (r == SEQTRK_RESET) {
+			border_drain_over(f->border, "rst");
+			l3_flow_end(f, "reset");
+		}
+		l3_forward(v);
+		return;
+	}
+	where = seqtrk_where(&v->s, f->trk.side[v->d].nxt);
+	if (seg_seq_len(&v->s) == 0) {
+		/* it stands behind what is held, and must not move the edge there */
+		seqtrk_hold(&f->trk, v->d, &v->s, promote_xlate(f));
+		l3_forward(v);
+	} else if (where == SEQTRK_BELOW) {
+		l3_pass(v);
+	} else {
+		/* to let all of it pass would move the cut, again and again while a sender repeats itself */
+		if (where == SEQTRK_STRADDLES)
+			l3_send_part(f, v->d, &v->s, v->s.seq, f->trk.side[v->d].nxt);
+		r = seqtrk_hold(&f->trk, v->d, &v->s, promote_xlate(f));
+		if (!seqtrk_acceptable(r)) {
+			l3_forward(v);
+			return;
+		}
+		if (hold_add(v) < 0) {
+			border_drain_over(f->border, "no-memory");
+			l3_pass(v);
+			return;
+		}
+	}
+	if (promote_drained(f))
+		promote_go(f->border);
+}
