@@ -390,12 +390,14 @@ static bool stream_io(struct stream *s)
 
 void stream_process(struct stream *s)
 {
+	int round;
+
 	if (s->in_process || s->st == STREAM_DEAD) {
 		s->process_again = true;
 		return;
 	}
 	s->in_process = true;
-	for (int round = 0; round < STREAM_ROUNDS; round++) {
+	for (round = 0; round < STREAM_ROUNDS; round++) {
 		bool moved;
 
 		s->process_again = false;
@@ -415,6 +417,9 @@ void stream_process(struct stream *s)
 	side_trim(s, 1);
 	side_want(s);
 	stream_timer_update(s);
+	/* no event may follow: the buffers can be full of what has not been looked at or sent */
+	if (round == STREAM_ROUNDS)
+		task_queue(s->l7->w, &s->starter);
 }
 
 /* ---- ending ---- */
