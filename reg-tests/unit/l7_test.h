@@ -25,12 +25,12 @@
 
 static struct worker lt_w;
 
-static void lt_tick(struct ev_loop *loop, ev_timer *t, int revents)
+UNUSED static void lt_tick(struct ev_loop *loop, ev_timer *t, int revents)
 {
 }
 
 /* One cycle, at most <ms> long. */
-static void lt_cycle(unsigned ms)
+UNUSED static void lt_cycle(unsigned ms)
 {
 	ev_timer t;
 
@@ -41,7 +41,7 @@ static void lt_cycle(unsigned ms)
 	ev_timer_stop(lt_w.loop, &t);
 }
 
-static void lt_run(unsigned ms)
+UNUSED static void lt_run(unsigned ms)
 {
 	uint64_t end = clock_us() / 1000 + ms;
 
@@ -66,7 +66,7 @@ static struct epoch *lt_build(const char *text)
 	return ep;
 }
 
-static void lt_apply(const char *text)
+UNUSED static void lt_apply(const char *text)
 {
 	struct epoch *ep = lt_build(text);
 
@@ -81,7 +81,7 @@ static void lt_apply(const char *text)
 	diag_free(&lt_diag);
 }
 
-static void lt_start(const char *text)
+UNUSED static void lt_start(const char *text)
 {
 	cr_assert_eq(worker_init(&lt_w), 0);
 	cr_assert_eq(layers_init(&lt_w), 0);
@@ -89,7 +89,7 @@ static void lt_start(const char *text)
 	lt_apply(text);
 }
 
-static void lt_stop(void)
+UNUSED static void lt_stop(void)
 {
 	layers_destroy(&lt_w);
 	epoch_put(lt_w.epoch);
@@ -144,14 +144,14 @@ UNUSED static void lt_pair(int fd[2])
 	close(lfd);
 }
 
-static void lt_send(int fd, const char *text)
+UNUSED static void lt_send(int fd, const char *text)
 {
 	cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
 /* Runs the loop until <fd> has given text that holds <want>, its end, or two seconds passed. Returns what came;
  * "<EOF>" or "<RST>" stand for the end. */
-static const char *lt_read(int fd, const char *want)
+UNUSED static const char *lt_read(int fd, const char *want)
 {
 	static char text[65536];
 	size_t n = 0;
