@@ -190,6 +190,7 @@ static void backend_connect(struct stream *s)
 		backend_conn_failed(s, rc);
 		return;
 	}
+	c->no_linger = s->be_cfg->opt & PX_OPT_NOLINGER;
 	if (s->be_cfg->opt & PX_OPT_SRVTCPKA)
 		setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	server_put(s->conn_srv);

@@ -250,47 +250,21 @@ static bool http_res_body(struct stream *s)
 
 /* ---- the end of a transaction ---- */
 
-static void http_log_times(struct stream *s)
-{
-	struct stream_log *l = &s->log;
-	struct px_counters *b = &s->be->c[PX_BE], *v = s->srv ? &s->srv->c : NULL;
-	uint64_t now = stream_now(s) - l->accept_ms;
-	unsigned q, c, d, t = (unsigned)now;
-
-	if (l->t_queue < 0 || l->t_connect < 0 || l->t_data < 0)
-		return;
-	q = (unsigned)(l->t_queue - l->t_request);
-	c = (unsigned)(l->t_connect - l->t_queue);
-	d = (unsigned)(l->t_data - l->t_connect);
-	for (int i = 0; i < 2; i++, b = v) {
-		if (!b)
-			break;
-		swavg_add(&b->q_time, q);
-		swavg_add(&b->c_time, c);
-		swavg_add(&b->d_time, d);
-		swavg_add(&b->t_time, t);
-		b->q_max = MAX(b->q_max, q);
-		b->c_max = MAX(b->c_max, c);
-		b->d_max = MAX(b->d_max, d);
-		b->t_max = MAX(b->t_max, t);
-	}
-}
-
 /* What may be used again stays open. */
 static void http_server_rest(struct stream *s)
 {
 	struct side *srv = &s->side[1];
 
-	if (!conn_is_open(&srv->conn))
-		return;
-	if (s->txn->close_server || srv->rx.data || (srv->flags & (SIDE_EOF | SIDE_ERR | SIDE_SHUT)) || s->req_cut)
+	if (conn_is_open(&srv->conn) &&
+	    (s->txn->close_server || srv->rx.data || (srv->flags & (SIDE_EOF | SIDE_ERR | SIDE_SHUT)) || s->req_cut))
 		side_close_server(s, false);
+	/* a server that answered and closed early may have left some of the request unread */
+	side_keep_end(s);
+	side_drop_out(s, 1);
 }
 
 static void http_next(struct stream *s)
 {
-	if (s->be)
-		http_log_times(s);
 	stream_log_write(s);
 	http_server_rest(s);
 	stream_release_backend(s);
@@ -314,8 +288,6 @@ static void http_last(struct stream *s)
 	struct side *c = &s->side[0];
 	bool unread = c->rx.data || (c->flags & SIDE_MORE) || s->req_cut;
 
-	if (s->be)
-		http_log_times(s);
 	stream_log_write(s);
 	if (!(s->side[1].flags & SIDE_PSEUDO))
 		side_close_server(s, false);

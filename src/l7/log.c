@@ -350,6 +350,32 @@ static void log_count_bytes(struct stream *s)
 	}
 }
 
+/* The averages of show stat. */
+static void log_count_times(struct stream *s)
+{
+	const struct stream_log *l = &s->log;
+	struct px_counters *b = &s->be->c[PX_BE], *v = s->srv ? &s->srv->c : NULL;
+	unsigned q, c, d, t = (unsigned)l->t_close;
+
+	if (l->t_queue < 0 || l->t_connect < 0 || l->t_data < 0)
+		return;
+	q = (unsigned)(l->t_queue - l->t_request);
+	c = (unsigned)(l->t_connect - l->t_queue);
+	d = (unsigned)(l->t_data - l->t_connect);
+	for (int i = 0; i < 2; i++, b = v) {
+		if (!b)
+			break;
+		swavg_add(&b->q_time, q);
+		swavg_add(&b->c_time, c);
+		swavg_add(&b->d_time, d);
+		swavg_add(&b->t_time, t);
+		b->q_max = MAX(b->q_max, q);
+		b->c_max = MAX(b->c_max, c);
+		b->d_max = MAX(b->d_max, d);
+		b->t_max = MAX(b->t_max, t);
+	}
+}
+
 void stream_log_write(struct stream *s)
 {
 	struct buf *b = &s->l7->scratch;
@@ -359,6 +385,8 @@ void stream_log_write(struct stream *s)
 	s->log.done = true;
 	s->log.t_close = (int64_t)(stream_now(s) - s->log.accept_ms);
 	log_count_bytes(s);
+	if (s->be)
+		log_count_times(s);
 	if (!log_wanted(s))
 		return;
 	/* as after its end: HAProxy counts what is left */

@@ -83,11 +83,9 @@ static void stream_ready(struct stream *s, int d, int revents)
 	if (d == 1 && s->st == STREAM_CONNECT) {
 		backend_conn_io(s, revents);
 	} else if (sd->conn.hs_done) {
-		if (revents & EV_WRITE)
+		if (revents & (EV_WRITE | sd->conn.also))
 			sd->flags &= ~SIDE_STALLED;
-		if (revents & EV_READ)
-			side_recv(s, d);
-		else if (sd->conn.also)
+		if ((revents & EV_READ) || sd->conn.also)
 			side_recv(s, d);
 	}
 	stream_process(s);
@@ -226,6 +224,7 @@ void stream_accept(struct listener *li, int fd, const struct addr *src, const st
 	s->src = *src;
 	s->dst = *dst;
 	conn_attach(&s->side[0].conn, fd);
+	s->side[0].conn.no_linger = fe->opt & PX_OPT_NOLINGER;
 	if (src->family != AF_UNSPEC)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (fe->opt & PX_OPT_CLITCPKA)

@@ -299,7 +299,8 @@ bool http_send_request(struct stream *s)
 	struct side *srv = &s->side[1];
 
 	http_edit_request(s);
-	BUG_ON(srv->tx.data);
+	if (WARN_ON(srv->tx.data))
+		buf_reset(&srv->tx);
 	if (!side_need_tx(s, 1) || !h1_head_write(&t->req, &srv->tx)) {
 		stream_term(s, 'P', 'R');
 		s->fe->c[PX_FE].rewrites_failed++;

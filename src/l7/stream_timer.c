@@ -12,7 +12,7 @@
 #include "core/clock.h"
 #include "l7/stream_priv.h"
 
-enum due { DUE_NONE, DUE_STATE, DUE_CLIENT, DUE_SERVER };
+enum due { DUE_NONE, DUE_STATE, DUE_RULES, DUE_CLIENT, DUE_SERVER };
 
 struct deadline {
 	uint64_t at; /* 0: none */
@@ -79,21 +79,19 @@ static struct deadline stream_deadline(const struct stream *s)
 
 	if (s->wait_ms)
 		deadline_add(&d, s->state_ms, s->wait_ms, DUE_STATE);
+	if (s->rule_wait_ms > 1)
+		deadline_add(&d, s->rule_wait_ms - 1, 1, DUE_RULES);
 	switch (s->st) {
 	case STREAM_HELLO:
 		deadline_add(&d, s->state_ms, fe->to_http_req && s->is_http ? fe->to_http_req : fe->to_client, DUE_STATE);
 		break;
 	case STREAM_CONTENT:
-		if (s->rule_wait_ms)
-			d = (struct deadline){ s->rule_wait_ms, DUE_STATE };
 		deadline_add(&d, side_last(s, 0), fe->to_client, DUE_CLIENT);
 		break;
 	case STREAM_IDLE:
 		deadline_add(&d, s->state_ms, idle_timeout(s), DUE_STATE);
 		break;
 	case STREAM_HEAD:
-		if (s->rule_wait_ms)
-			d = (struct deadline){ s->rule_wait_ms, DUE_STATE };
 		deadline_add(&d, s->requests <= 1 ? s->start_ms : s->state_ms, fe->to_http_req, DUE_CLIENT);
 		deadline_add(&d, side_last(s, 0), fe->to_client, DUE_CLIENT);
 		break;
@@ -113,16 +111,16 @@ static void stream_due(struct stream *s, enum due what)
 {
 	struct txn *t = s->txn;
 
+	if (what == DUE_RULES) {
+		s->rule_wait_ms = 1; /* over: they decide with what is here */
+		return;
+	}
 	switch (s->st) {
 	case STREAM_HELLO:
 		s->log.done = true;
 		stream_end(s);
 		break;
 	case STREAM_CONTENT:
-		if (what == DUE_STATE) {
-			s->rule_wait_ms = 1; /* over: decide with what is here */
-			break;
-		}
 		stream_term(s, 'c', 'R');
 		stream_end(s);
 		break;
@@ -130,10 +128,7 @@ static void stream_due(struct stream *s, enum due what)
 		http_idle_timeout(s);
 		break;
 	case STREAM_HEAD:
-		if (what == DUE_STATE)
-			s->rule_wait_ms = 1;
-		else
-			http_request_timeout(s);
+		http_request_timeout(s);
 		break;
 	case STREAM_QUEUE:
 		backend_queue_timeout(s);
