@@ -28,6 +28,7 @@
 #include "core/clock.h"
 
 #define APP_RESERVE_RETRY_MS 10000
+#define APP_STARTS_PER_MS    2
 
 void app_log(struct app *a, int level, const char *fmt, ...)
 {
@@ -120,6 +121,16 @@ static bool app_one_ends(const struct app *a)
 	return false;
 }
 
+/* Making cgroups and a process takes some 100 us: when many are to be started, a few in each millisecond. */
+static bool app_turn(struct appmgr *m, uint64_t now)
+{
+	if (m->turn_ms != now) {
+		m->turn_ms = now;
+		m->turns = 0;
+	}
+	return m->turns++ < APP_STARTS_PER_MS;
+}
+
 /* Starts one if back-off and ports allow; else sees to it that this is tried again. */
 static struct instance *app_start(struct app *a, enum inst_role role, const struct app_spec *limits)
 {
@@ -137,6 +148,8 @@ static struct instance *app_start(struct app *a, enum inst_role role, const stru
 			  p.period_ms / 1000);
 		return NULL;
 	}
+	if (!wait && !app_turn(a->w->apps, now))
+		wait = 1;
 	if (wait) {
 		app_wake_in(a, wait);
 		return NULL;

@@ -343,6 +343,8 @@ struct appmgr {
 	bool cgroups_known;
 	bool reserve_short; /* said already */
 	unsigned measuring; /* starts under way */
+	uint64_t turn_ms;   /* app_turn()'s */
+	unsigned turns;
 	struct list histories;
 	struct list events; /* struct app_event */
 	unsigned nb_events;

@@ -103,7 +103,8 @@ static void mgr_sweep(const char *base)
 		int pid;
 		DIR *t;
 
-		if (sscanf(e->d_name, "standin-%d", &pid) != 1 || pid <= 0 || kill(pid, 0) == 0 ||
+		if ((sscanf(e->d_name, "standin-%d", &pid) != 1 && sscanf(e->d_name, "standin-daemon-%d", &pid) != 1) ||
+		    pid <= 0 || kill(pid, 0) == 0 ||
 		    errno != ESRCH)
 			continue;
 		snprintf(tree, sizeof(tree), "%.3800s/%.255s", base, e->d_name);
@@ -192,7 +193,10 @@ void app_free(struct app *a)
 	app_promotion_cancel(a);
 	task_cancel(&a->reconcile);
 	ev_timer_stop(a->w->loop, &a->wake);
-	endpoint_retire(a->w, a->endpoint);
+	if (a->w->apps->stopping)
+		a->endpoint->published = false;
+	else
+		endpoint_retire(a->w, a->endpoint);
 	endpoint_put(a->w, a->endpoint);
 	epoch_put(a->ep);
 	list_del(&a->node);

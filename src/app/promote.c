@@ -46,6 +46,8 @@ void app_publish(struct app *a)
 	struct instance *in = a->primary;
 	struct addr addr;
 
+	if (a->w->apps->stopping)
+		return; /* the daemon ends: nobody is to be alarmed by that */
 	if (in && in->st == INST_ST_READY && in->told) {
 		instance_target(in, &addr);
 		if (a->endpoint->state != ENDPOINT_UP || !addr_eq(&a->endpoint->addr, &addr))
