@@ -4,6 +4,7 @@
 #   make check      every test, ends with "N passed, N failed" (no packages are installed);
 #                   SUITES="vtc netns" chooses (reg-tests/run.sh), SAN=1 takes the sanitizers' build
 #   make demo       the main job on real traffic, in network namespaces (root)
+#   make bench      what it costs beside its peers, doc/bench.md (root); WHAT="--quick throughput" chooses
 #   make asan       ./standin-asan and the tests' programs with AddressSanitizer and UBSan
 #   make deps       install the Debian packages that build and tests need (root)
 #   make install    DESTDIR=, PREFIX=/usr/local
@@ -53,11 +54,13 @@ PLAT_SRCS := $(wildcard reg-tests/platform/*.c)
 PLATS     := $(PLAT_SRCS:reg-tests/platform/%.c=$(BUILD)/platform/%)
 TOOL_SRCS := $(wildcard reg-tests/netns/*.c)
 TOOLS     := $(TOOL_SRCS:reg-tests/netns/%.c=$(BUILD)/tools/%)
+BENCH_SRCS := $(wildcard contrib/bench/*.c)
+BENCHES   := $(BENCH_SRCS:contrib/bench/%.c=$(BUILD)/bench/%)
 FUZZ_SRCS := $(wildcard reg-tests/fuzz/*.c)
 FUZZERS   := $(FUZZ_SRCS:reg-tests/fuzz/%.c=$(BUILD)/fuzz/%)
 FUZZ_MAIN := $(if $(FUZZ),,reg-tests/fuzz/lib/driver.c)
 
-.PHONY: all objs deps check demo asan tests units tools fuzzers install uninstall clean
+.PHONY: all objs deps check demo bench asan tests units tools fuzzers install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BIN)
@@ -83,6 +86,10 @@ $(BUILD)/tools/%: reg-tests/netns/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LDLIBS)
 
+$(BUILD)/bench/%: contrib/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Ireg-tests/netns $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lmnl -lnetfilter_queue
+
 # each fuzz target has LLVMFuzzerTestOneInput(); reg-tests/fuzz/README tells how to run it
 $(BUILD)/fuzz/%: reg-tests/fuzz/%.c $(OBJS) $(FUZZ_MAIN)
 	@mkdir -p $(@D)
@@ -104,6 +111,9 @@ check: tests
 demo: $(BIN) $(TOOLS)
 	sh contrib/demo.sh --no-install
 
+bench: $(BIN) $(TOOLS) $(BENCHES)
+	BUILD=$(BUILD) STANDIN=./$(BIN) sh contrib/bench/run.sh $(WHAT)
+
 deps:
 	sh contrib/deps.sh
 
@@ -121,4 +131,4 @@ uninstall:
 clean:
 	rm -rf build standin standin-asan
 
--include $(OBJS:.o=.d) $(MAIN:.o=.d) $(UNITS:=.d) $(PLATS:=.d) $(TOOLS:=.d)
+-include $(OBJS:.o=.d) $(MAIN:.o=.d) $(UNITS:=.d) $(PLATS:=.d) $(TOOLS:=.d) $(BENCHES:=.d)

@@ -158,8 +158,8 @@ hosts_down() {
 		wait "$pid" 2>/dev/null
 	done
 	spawned=
-	for host in client gw server; do
-		[ ! -e "/run/netns/$ID-$host" ] || ip netns del "$ID-$host"
+	for ns in "/run/netns/$ID"-*; do
+		[ ! -e "$ns" ] || ip netns del "${ns##*/}"
 	done
 }
 
