@@ -33,7 +33,7 @@ void conn_attach(struct conn *c, int fd)
 	c->ssl = NULL;
 	c->want = c->also = 0;
 	c->hs_done = true;
-	c->no_linger = false;
+	c->no_linger = c->cut = false;
 	c->hs_err = NULL;
 }
 
@@ -76,8 +76,11 @@ void conn_close(struct conn *c)
 {
 	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 	bool abort = c->no_linger;
-	int fd = conn_detach(c);
+	int fd;
 
+	if (c->fd >= 0 && !abort)
+		c->ops->shut(c);
+	fd = conn_detach(c);
 	if (fd < 0)
 		return;
 	if (abort)

@@ -48,6 +48,7 @@ struct conn {
 	uint8_t also;               /* what the layer itself waits for */
 	bool hs_done;               /* no handshake is under way */
 	bool no_linger;             /* close with a reset */
+	bool cut;                   /* the peer's end was not announced: TLS without close_notify */
 	const char *hs_err;         /* why the handshake failed; static or OpenSSL's */
 };
 
@@ -57,7 +58,7 @@ void conn_attach(struct conn *c, int fd);
 void conn_want(struct conn *c, int events);
 /* Stops watching and gives the descriptor back, open. Frees the layer. */
 int conn_detach(struct conn *c);
-/* Safe on a closed conn. */
+/* As an end, or as a break (->no_linger): then without a close_notify and with a reset. Safe on a closed conn. */
 void conn_close(struct conn *c);
 /* Starts a connect to <to> from <from> (NULL: any). 0, or -errno at once; -EINPROGRESS is 0. */
 int conn_connect(struct conn *c, const struct sockaddr *to, socklen_t len, const struct addr *from, bool transparent);

@@ -4,8 +4,9 @@
  *
  * Reading may have to write and the other way round (a key update, a slow
  * handshake): what the library waits for beyond what the owner waits for is put
- * into conn->also. A peer that just closes without close_notify counts as ended:
- * HTTP has its own framing, and what has none is judged above (DESIGN §5).
+ * into conn->also. A peer that just closes without close_notify counts as ended: HTTP has its own framing. For
+ * what has none a server's connection notes it in conn->cut (RFC 9112 9.8); clients' connections cannot, because the
+ * library would not let us answer on them any more.
  */
 #include "l7/tls.h"
 
@@ -34,6 +35,9 @@ static int conn_tls_result(struct conn *c, int rc)
 	case SSL_ERROR_WANT_WRITE: return conn_tls_also(c, EV_WRITE), -EAGAIN;
 	case SSL_ERROR_ZERO_RETURN: return 0;
 	case SSL_ERROR_SYSCALL: return saved ? -saved : 0;
+	case SSL_ERROR_SSL:
+		c->cut = ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+		return c->cut && c->hs_done ? 0 : -EPROTO;
 	default: return -EPROTO;
 	}
 }
@@ -93,7 +97,7 @@ static void conn_tls_explain(struct conn *c, int rc)
 
 	if (!SSL_is_server(c->ssl) && verify != X509_V_OK)
 		c->hs_err = X509_verify_cert_error_string(verify);
-	else if (rc == 0 || rc == -ECONNRESET || rc == -EPIPE)
+	else if (c->cut || rc == 0 || rc == -ECONNRESET || rc == -EPIPE)
 		c->hs_err = "Connection closed during SSL handshake";
 	else if (e && ERR_reason_error_string(e))
 		c->hs_err = ERR_reason_error_string(e);
@@ -123,7 +127,7 @@ static int conn_tls_handshake(struct conn *c)
 static void conn_tls_shut(struct conn *c)
 {
 	ERR_clear_error();
-	if (c->hs_done)
+	if (c->hs_done && !(SSL_get_shutdown(c->ssl) & SSL_SENT_SHUTDOWN))
 		SSL_shutdown(c->ssl);
 }
 

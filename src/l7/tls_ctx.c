@@ -65,8 +65,7 @@ unsigned tls_version_parse(const char *word)
 
 static bool tls_common(SSL_CTX *ctx, unsigned min, unsigned max, const char *ciphers, char **err)
 {
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION |
-				 SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 			      SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_min_proto_version(ctx, min ? (int)min : TLS1_2_VERSION);
@@ -248,6 +247,8 @@ static bool tls_add_cert(struct tls_bind *t, const struct bind_cfg *b, const cha
 	if (!c->ctx || !c->file || !tls_common(c->ctx, b->ssl_min, b->ssl_max, b->ciphers, err) ||
 	    !tls_load_cert(c->ctx, file, err) || !tls_client_ca(c->ctx, b, err))
 		return false;
+	/* a client may end its half without close_notify and still read: without this the session could not be written to */
+	SSL_CTX_set_options(c->ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	if (b->ciphersuites && SSL_CTX_set_ciphersuites(c->ctx, b->ciphersuites) != 1) {
 		tls_err(err, "unable to set the cipher suites to '%s'", b->ciphersuites);
 		return false;
