@@ -23,6 +23,7 @@
 
 #include "core/bug.h"
 #include "core/clock.h"
+#include "core/hash.h"
 #include "l7/stream_priv.h"
 #include "l7/tls.h"
 
@@ -182,6 +183,7 @@ static void backend_connect(struct stream *s)
 	s->side[1].err = 0;
 	if (s->srv) {
 		s->conn_gen = s->srv->generation;
+		s->conn_addr = s->srv->addr;
 		s->srv->c.connects++;
 	}
 	s->be->c[PX_BE].connects++;
@@ -217,14 +219,23 @@ static const char *backend_sni(struct stream *s)
 	return arena_strdup(&s->arena, text);
 }
 
+static uint64_t backend_sni_hash(const struct stream *s, const char *sni)
+{
+	return sni ? hash_bytes(&s->l7->w->hash_key, sni, strlen(sni)) | 1 : 0;
+}
+
 static int backend_start_tls(struct stream *s)
 {
 	const struct srv_cfg *cfg = s->srv ? s->srv->cfg : NULL;
 	const char *sni;
 
+	if (s->srv && !cfg)
+		return -ECONNABORTED; /* a reload took it away meanwhile, and with it whether this must be TLS */
 	if (!cfg || !cfg->tls)
 		return 0;
 	sni = backend_sni(s);
+	s->conn_sni = backend_sni_hash(s, sni);
+	s->conn_epoch = s->l7->w->epoch->id;
 	return conn_tls_connect(&s->side[1].conn, cfg->tls, sni, cfg->verifyhost ? cfg->verifyhost : sni);
 }
 
@@ -291,6 +302,23 @@ void backend_conn_io(struct stream *s, int revents)
 
 /* ---- assigning ---- */
 
+/* Is the open connection what a new one would be? To the same address, and with TLS by the same settings for the
+ * same name: what was verified for one name is nothing for another. */
+static bool backend_same(struct stream *s)
+{
+	struct server *srv = s->srv;
+
+	if (s->conn_srv != srv)
+		return false;
+	if (!srv)
+		return true;
+	if (srv->generation != s->conn_gen || !addr_eq(&srv->addr, &s->conn_addr))
+		return false;
+	if (!srv->cfg->tls != !s->side[1].conn.ssl)
+		return false;
+	return !srv->cfg->tls || (s->conn_epoch == s->l7->w->epoch->id && backend_sni_hash(s, backend_sni(s)) == s->conn_sni);
+}
+
 /* The connection that this client's last request used. */
 static bool backend_reuse(struct stream *s)
 {
@@ -298,8 +326,7 @@ static bool backend_reuse(struct stream *s)
 
 	if (!conn_is_open(&sd->conn))
 		return false;
-	if (s->conn_srv != s->srv || (sd->flags & (SIDE_EOF | SIDE_ERR | SIDE_SHUT)) || sd->rx.data ||
-	    (s->srv && s->srv->generation != s->conn_gen)) {
+	if (!backend_same(s) || (sd->flags & (SIDE_EOF | SIDE_ERR | SIDE_SHUT)) || sd->rx.data) {
 		side_close_server(s, false);
 		return false;
 	}

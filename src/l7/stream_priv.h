@@ -83,6 +83,7 @@ struct txn {
 	struct h1_body req_body, res_body;
 	enum http_meth meth;
 	uint8_t minor;
+	bool client_ends;         /* the client asked for that: nothing follows from it */
 	bool close_client;        /* the client's connection ends with this transaction */
 	bool close_server;        /* the server's */
 	bool expect100, upgrade;
@@ -91,6 +92,7 @@ struct txn {
 	bool sent_any;            /* the server was given some of it */
 	bool head_sent;           /* the head was written for the server: rx holds body */
 	bool body_bad;            /* the request's body is framed wrongly */
+	bool res_bad;             /* the response's body is */
 	int status;               /* sent to the client; -1: none */
 	uint64_t res_bytes;
 	struct str line;          /* the request line as received, for logs; arena */
@@ -98,6 +100,10 @@ struct txn {
 	uint16_t added_hdrs;
 	struct http_hdr hdr[HTTP_HDR_CAP];
 };
+
+/* Of a buffer, what rules may add to a head: larger heads are refused, and not only when they are rewritten
+ * (HAProxy's tune.maxrewrite). */
+#define HTTP_REWRITE 1024
 
 #define STREAM_LINGER_MS 1000 /* a client that still sends may read its answer that long */
 
@@ -132,6 +138,9 @@ struct stream {
 	struct server *conn_srv;   /* counted: whom side[1] is connected to */
 	bool srv_slot, be_slot;
 	uint64_t conn_gen;         /* endpoint generation connected to */
+	struct addr conn_addr;     /* server's address connected to */
+	uint64_t conn_sni;         /* TLS: hash of the name asked for, 0: none; under which configuration */
+	uint64_t conn_epoch;
 	struct txn *txn;           /* http: owns; from l7->p_txn */
 	struct arena arena;        /* this transaction's strings */
 	struct policy_ctx ctx;
@@ -231,6 +240,7 @@ bool http_head(struct stream *s);
 bool http_xfer(struct stream *s);
 bool http_send_request(struct stream *s);       /* the edited head into side[1].tx; false: answered with an error */
 bool http_req_body(struct stream *s);
+bool http_head_fits(const struct buf *b, size_t n); /* a head of <n> bytes, with what rules may add to it */
 bool http_response(struct stream *s);
 void http_reparse_sent(struct stream *s);       /* views of the head that lies in side[1].tx, for expressions */
 bool http_retry_ok(const struct stream *s, unsigned what); /* may the request be sent again for this failure? */
