@@ -131,6 +131,10 @@ static bool http_res_head_done(struct stream *s, size_t len)
 
 	if (t->res.status < 200 && t->res.status != 101)
 		return http_interim(s, len);
+	if (t->res.status == 101 && !t->upgrade) {
+		http_res_bad(s, 'P'); /* nobody asked: what follows would be taken for something else */
+		return true;
+	}
 	if (http_status_retry(s, t->res.status)) {
 		backend_empty(s, 0);
 		return true;
@@ -175,9 +179,9 @@ static bool http_res_head(struct stream *s)
 		return false; /* interim responses that the client has not taken yet */
 	t->res.max_hdr = HTTP_HDR_CAP - HTTP_HDR_ADD;
 	n = h1_head_parse(&t->scan, buf_head(&srv->rx), srv->rx.data, &t->res, NULL);
-	if (n > 0)
+	if (n > 0 && http_head_fits(&srv->rx, n))
 		return http_res_head_done(s, n);
-	if (n == 0 && !ended && buf_room(&srv->rx))
+	if (n == 0 && !ended && http_head_fits(&srv->rx, srv->rx.data))
 		return false;
 	if (n < 0 && (s->be_cfg->retry_on & RETRY_SET) && http_retry_ok(s, RETRY_JUNK) && s->conn_retries > 0) {
 		backend_empty(s, 0);
@@ -196,7 +200,6 @@ static void http_res_cut(struct stream *s)
 	s->be->c[PX_BE].srv_aborts++;
 	if (s->srv)
 		s->srv->c.srv_aborts++;
-	s->side[0].conn.no_linger = s->txn->res_body.kind == H1_BODY_CLOSE;
 	stream_end(s);
 }
 
@@ -210,7 +213,7 @@ static bool http_res_ended(struct stream *s)
 		return false;
 	if (side_pending_out(s, 0))
 		return false; /* first what came */
-	if (t->res_body.kind == H1_BODY_CLOSE && !(srv->flags & SIDE_ERR)) {
+	if (t->res_body.kind == H1_BODY_CLOSE && !(srv->flags & SIDE_ERR) && !srv->conn.cut) {
 		if (stream_hold_fin(s))
 			return false;
 		if (!s->conn_srv || !s->conn_srv->ep || s->conn_srv->generation == s->conn_gen) {
@@ -219,6 +222,20 @@ static bool http_res_ended(struct stream *s)
 		}
 	}
 	http_res_cut(s);
+	return true;
+}
+
+/* Framed wrongly: what came before still goes to the client, never an end. */
+static bool http_res_body_bad(struct stream *s)
+{
+	s->txn->res_bad = true;
+	if (side_pending_out(s, 0))
+		return false;
+	stream_term(s, 'P', 'D');
+	s->be->c[PX_BE].err_res++;
+	if (s->srv)
+		s->srv->c.err_res++;
+	stream_end(s);
 	return true;
 }
 
@@ -231,14 +248,12 @@ static bool http_res_body(struct stream *s)
 
 	if (t->res_st != RES_BODY)
 		return false;
+	if (t->res_bad)
+		return http_res_body_bad(s);
 	if (have) {
 		n = h1_body_feed(&t->res_body, buf_head(&srv->rx) + srv->fwd, have);
-		if (n < 0) {
-			stream_term(s, 'P', 'D');
-			s->be->c[PX_BE].err_res++;
-			stream_end(s);
-			return true;
-		}
+		if (n < 0)
+			return http_res_body_bad(s);
 		srv->fwd += n;
 		if (t->res_body.done)
 			t->res_st = RES_DONE;
@@ -282,11 +297,12 @@ static void http_next(struct stream *s)
 	stream_set_state(s, STREAM_IDLE);
 }
 
-/* Nothing follows: FIN, and if the client may still be sending, let it read first. */
+/* Nothing follows: FIN, and if the client may still be sending, let it read first: bytes that nobody read would turn
+ * the close into a reset, which may take the answer with it (RFC 9112 9.6). Only who asked to close sends nothing. */
 static void http_last(struct stream *s)
 {
 	struct side *c = &s->side[0];
-	bool unread = c->rx.data || (c->flags & SIDE_MORE) || s->req_cut;
+	bool unread = c->rx.data || (c->flags & SIDE_MORE) || s->req_cut || !(s->txn->client_ends || s->pops);
 
 	stream_log_write(s);
 	if (!(s->side[1].flags & SIDE_PSEUDO))

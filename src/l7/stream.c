@@ -482,6 +482,9 @@ void stream_end(struct stream *s)
 
 	if (s->st == STREAM_DEAD)
 		return;
+	/* where the end of the connection is the end of the body, a body that was cut must not end well */
+	if (s->txn && s->txn->res_st == RES_BODY && s->txn->res_body.kind == H1_BODY_CLOSE && !s->detached)
+		s->side[0].conn.no_linger = true;
 	stream_log_write(s);
 	stream_release_backend(s);
 	if (s->pops)

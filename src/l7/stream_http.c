@@ -168,6 +168,7 @@ static void http_head_facts(struct stream *s)
 	t->minor = h->minor;
 	t->expect100 = h->flags & HTTP_F_EXPECT_100;
 	t->upgrade = h->flags & HTTP_F_CONN_UPG;
+	t->client_ends = !keep;
 	t->close_client = !keep || (s->fe_cfg->opt & PX_OPT_HTTPCLOSE) || s->l7->w->stopping;
 	h1_body_init_req(&t->req_body, h);
 	t->req_st = t->req_body.kind == H1_BODY_NONE || t->req_body.done ? REQ_DONE : REQ_BODY;
@@ -178,6 +179,11 @@ static void http_head_facts(struct stream *s)
 	s->log.bytes_in += h->len;
 }
 
+bool http_head_fits(const struct buf *b, size_t n)
+{
+	return n <= b->size - HTTP_REWRITE;
+}
+
 /* true: the head is here, or an answer was given (state is not HEAD then). */
 static bool http_parse_head(struct stream *s)
 {
@@ -185,12 +191,12 @@ static bool http_parse_head(struct stream *s)
 	struct txn *t = s->txn;
 	ssize_t n = h1_head_parse(&t->scan, buf_head(&c->rx), c->rx.data, &t->req, NULL);
 
-	if (n > 0) {
+	if (n > 0 && http_head_fits(&c->rx, n)) {
 		t->req.len = n;
 		http_head_facts(s);
 		return true;
 	}
-	if (n == 0 && !(c->flags & SIDE_EOF) && buf_room(&c->rx))
+	if (n == 0 && !(c->flags & SIDE_EOF) && http_head_fits(&c->rx, c->rx.data))
 		return false;
 	if (n == 0 && !(c->flags & SIDE_EOF))
 		s->side[0].flags &= ~SIDE_MORE; /* too long: what follows is not looked at */
