@@ -13,6 +13,7 @@
 #   fuzz      reg-tests/fuzz/*.c, each over its corpus
 #   platform  reg-tests/platform/*.c, one program for one kernel behaviour
 #   vtc       reg-tests/*/*.vtc by varnishtest, with standin where it knows haproxy
+#   conform   reg-tests/conform/NN-*.py, the proxy between raw sockets, byte by byte
 #   cli       reg-tests/cli/*.sh, the command line and the files in conf/
 #   app       reg-tests/app/*.sh, real instances in real cgroups
 #   netns     reg-tests/netns/NN-*.sh, real packets between network namespaces
@@ -36,7 +37,7 @@ me=$top/reg-tests/run.sh
 limit() {
 	case $1 in
 	platform) s=40 ;;
-	netns | app) s=150 ;;
+	netns | app | conform) s=150 ;;
 	demo) s=500 ;;
 	*) s=60 ;;
 	esac
@@ -50,6 +51,7 @@ tests() {
 	unit | platform | fuzz) ls reg-tests/"$1"/*.c ;;
 	vtc) ls reg-tests/*/*.vtc ;;
 	netns) ls reg-tests/netns/[0-9]*.sh ;;
+	conform) ls reg-tests/conform/[0-9]*.py ;;
 	demo) ls reg-tests/demo/*.sh ;;
 	*) ls reg-tests/"$1"/*.sh ;;
 	esac 2>/dev/null
@@ -75,6 +77,7 @@ one_command() {
 		set -- "$BUILD/fuzz/$name" "reg-tests/fuzz/corpus/$name"
 		[ -d "$2" ] || set -- "$1" -r 20000 1
 		;;
+	conform) set -- python3 -B "$file" ;;
 	vtc) set -- varnishtest -l -t "$(limit vtc)" "$file" ;;
 	*) set -- sh "$file" ;;
 	esac
@@ -245,15 +248,15 @@ trap 'exit 143' TERM HUP
 host_state >"$RUN_TMP/host"
 { echo; dead_cgroups; } >"$RUN_TMP/cgroups"
 
-suites="unit fuzz platform vtc cli app netns"
+suites="unit fuzz platform vtc conform cli app netns"
 files=
 if [ $# -gt 0 ]; then
 	suites=
 	for a in "$@"; do
 		case $a in
 		*/*) files="$files $a" ;;
-		unit | fuzz | platform | vtc | cli | app | netns | demo) suites="$suites $a" ;;
-		*) sed -n 's/^# \{0,1\}//; 5,20p' "$me" >&2; exit 2 ;;
+		unit | fuzz | platform | vtc | conform | cli | app | netns | demo) suites="$suites $a" ;;
+		*) sed -n 's/^# \{0,1\}//; 5,21p' "$me" >&2; exit 2 ;;
 		esac
 	done
 fi
