@@ -33,6 +33,8 @@ way_of() {
 	watched) way_gw=standin way_port=7002 way_is=watched ;;
 	promoted) way_gw=standin way_port=7003 way_is=promoted ;;
 	translated) way_gw=standin way_port=7004 way_is=translated ;;
+	each) way_gw=standin way_port=7005 ;;
+	haproxy-each) way_gw=haproxy way_port=7005 way_pid=$haproxy_pid ;;
 	esac
 	[ $way_gw != standin ] || way_pid=$gateway_pid
 	way_addr=198.19.$(gateway_no $way_gw).2
@@ -129,6 +131,7 @@ haproxy_up() {
 		-A DIVERT -j ACCEPT
 		-A PREROUTING -p tcp -m socket --transparent -j DIVERT
 		-A PREROUTING -i lan0 -p tcp --dport 7000 -j TPROXY --on-port 7000 --tproxy-mark 1
+		-A PREROUTING -i lan0 -p tcp --dport 7005 -j TPROXY --on-port 7005 --tproxy-mark 1
 		COMMIT
 	EOF
 	haproxy_start

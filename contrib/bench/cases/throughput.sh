@@ -8,11 +8,12 @@ throughput_begin() {
 	row $t offloaded plain cpu_gb s/GB '<=1.05' "  all CPU per GB"
 	row $t watched queue gbps Gbit/s '>=0.95' "watched / a queue that accepts everything"
 	row $t watched queue cpu_gb s/GB - "  all CPU per GB"
-	row $t watched - gw_gb s/GB '<=0.35' "  the daemon's CPU per GB"
+	row $t watched queue gw_gb s/GB - "  the daemon's CPU per GB"
+	row $t watched - gw_gb s/GB '<=0.35' "  the same, by itself"
 	row $t promoted haproxy gbps Gbit/s '>=1.05' "promoted, mode tcp / HAProxy TPROXY"
 	row $t promoted haproxy cpu_gb s/GB '<=0.95' "  all CPU per GB"
 	row $t promoted haproxy gw_gb s/GB - "  the daemon's CPU per GB"
-	row $t translated plain gbps Gbit/s '>=0.95' "promoted and demoted / plain"
+	row $t translated plain gbps Gbit/s '>=0.95' "promoted and demoted, translated by the daemon / plain"
 	row $t translated plain cpu_gb s/GB - "  all CPU per GB"
 }
 
