@@ -45,7 +45,8 @@ struct l3_border_ops {
 	void (*batch_end)(struct pktq *q, bool drained);
 	/* Ends it: both ends get a reset, or the stream is killed. For `kill flow`. */
 	void (*kill)(struct flow *f);
-	/* The record goes away (new connection on the same addresses, end of the daemon): let go of everything. */
+	/* The record of a flow with border or sockets goes away (time is over, a new connection on the same addresses,
+	 * end of the daemon): let go of everything. */
 	void (*release)(struct flow *f);
 };
 

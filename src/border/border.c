@@ -271,8 +271,12 @@ static void border_release(struct flow *f)
 {
 	struct border_flow *bf = f->border;
 
+	if (f->sockets)
+		border_sweep(border_of(f), f);
+	if (!bf)
+		return;
 	border_kill(f);
-	if (f->border == bf && bf) {
+	if (f->border == bf) {
 		if (f->hold)
 			hold_drop(f);
 		border_close(bf);
@@ -317,6 +321,7 @@ int border_worker_init(struct worker *w)
 	if (!b)
 		return -ENOMEM;
 	b->w = w;
+	b->diag_fd = border_sweep_open();
 	b->pool = pool_create(&w->pools, "border", sizeof(struct border_flow));
 	list_init(&b->all);
 	list_init(&b->late);
@@ -338,6 +343,8 @@ void border_worker_destroy(struct worker *w)
 		return;
 	while ((bf = list_first(&b->all, struct border_flow, node)))
 		border_release(bf->f);
+	if (b->diag_fd >= 0)
+		close(b->diag_fd);
 	task_cancel(&b->late_task);
 	ev_timer_stop(w->loop, &b->poll);
 	w->l3->border = NULL;

@@ -41,6 +41,9 @@ struct border_flow {
 	uint16_t acked_win[2];
 	uint64_t probe_us;      /* when the last probe was sent */
 	uint64_t start_us;      /* of the drain, or of leaving */
+	uint64_t stuck_us;      /* LEAVING: since when nothing moves; 0: not known yet */
+	uint32_t stuck_at;      /* what stood still then */
+	unsigned tries;         /* at leaving, for the command that waits */
 	struct task may_leave;  /* the stream said it may */
 	struct list waiters;    /* struct border_waiter: commands */
 };
@@ -59,6 +62,7 @@ struct border {
 	struct list all;        /* struct border_flow, by node */
 	struct list late;
 	struct list waiting;    /* struct border_flow: DRAINING, LEAVING, ENDING */
+	int diag_fd;            /* sock_diag: for what pseudo sockets leave behind; -1: none */
 	struct task late_task;  /* promoted outside of a batch: read the queues until they are dry */
 	ev_timer poll;          /* while somebody waits */
 };
@@ -97,6 +101,10 @@ void border_ended(struct stream *s, void *owner, int fd[2], bool abort);
 void border_ending_packet(struct visit *v);
 void border_ending_poll(struct border_flow *bf);
 void border_ending_over(struct border_flow *bf);
+
+/* sweep.c */
+int border_sweep_open(void); /* a descriptor, or -errno */
+void border_sweep(const struct border *b, const struct flow *f);
 
 /* probe.c: asks side <to> to acknowledge what it has, now */
 struct border_probe {

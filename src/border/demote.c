@@ -29,7 +29,9 @@
 #include "l3/inject.h"
 
 #define LEAVE_TCP_ESTABLISHED 1 /* kernel: include/net/tcp_states.h */
+#define LEAVE_STUCK_US 2000       /* longer than a stream takes to handle what it read */
 #define LEAVE_CLAMP_MIN 4096
+#define LEAVE_TRIES 20
 #define LEAVE_UNCLAMP (1U << 30)
 
 /* ---- starting ---- */
@@ -73,6 +75,7 @@ void border_leave_start(struct border_flow *bf)
 		return;
 	}
 	leave_clamp(bf, q);
+	bf->stuck_us = 0;
 	bf->acked[0] = bf->snd0[0];
 	bf->acked[1] = bf->snd0[1];
 	bf->state = BORDER_ST_LEAVING;
@@ -96,6 +99,10 @@ void border_leave_cancel(struct border_flow *bf, const char *why)
 	flow_set_state(f, FLOW_ST_PROMOTED);
 	border_deliver_held(bf);
 	border_late(bf);
+	/* an operator's wish stands: at the stream's next quiet point */
+	if (!list_empty(&bf->waiters) && bf->tries++ < LEAVE_TRIES && stream_leave_ask(bf->s, LEAVE_NOW) == 0)
+		return;
+	bf->tries = 0;
 	border_done(bf, why);
 }
 
@@ -284,14 +291,28 @@ static void leave_go(struct border_flow *bf, const struct repair_state st[2])
 	leave_release(f, hold);
 }
 
+/* Nothing is unacknowledged and nothing moves, and yet the stream is not quiet: it waits for what is held (the answer
+ * to a request that had come with the one before, say), or does not read what it has. It must go on; the next
+ * demoting message tries again. */
+static bool leave_is_stuck(struct border_flow *bf, const struct repair_queues q[2])
+{
+	uint32_t moved = q[0].received + q[1].received + q[0].acked + q[1].acked + (uint32_t)(q[0].readable + q[1].readable);
+	uint64_t now = clock_us();
+
+	if (q[0].unacked || q[1].unacked || moved != bf->stuck_at || !bf->stuck_us) {
+		bf->stuck_us = now;
+		bf->stuck_at = moved;
+		return false;
+	}
+	return now - bf->stuck_us > LEAVE_STUCK_US;
+}
+
 void border_leave_poll(struct border_flow *bf)
 {
 	struct repair_state st[2];
 	struct repair_queues q[2];
 	int d;
 
-	if (!stream_quiet(bf->s))
-		return;
 	if (bf->f->q)
 		pktq_flush(bf->f->q);
 	if (leave_look(bf, q) < 0)
@@ -305,8 +326,11 @@ void border_leave_poll(struct border_flow *bf)
 		if (q[d].rmem && !q[d].readable)
 			leave_help(bf, d);
 	}
-	if (!leave_is_quiet(&q[0]) || !leave_is_quiet(&q[1])) {
-		leave_probe(bf, q);
+	if (!stream_quiet(bf->s) || !leave_is_quiet(&q[0]) || !leave_is_quiet(&q[1])) {
+		if (leave_is_stuck(bf, q))
+			border_leave_cancel(bf, "busy");
+		else
+			leave_probe(bf, q);
 		return;
 	}
 	if (leave_freeze(bf, st) == 0)

@@ -89,7 +89,7 @@ void l3_flow_gone(struct flow *f, const char *how)
 {
 	if (f->dead)
 		return;
-	if (f->border)
+	if ((f->border || f->sockets) && f->gw->l3->border)
 		f->gw->l3->border->release(f);
 	if (f->hold)
 		hold_drop(f);
