@@ -43,6 +43,9 @@ struct stream_resume {
 };
 
 struct promoted_ops {
+	/* The stream was asked to leave; nothing was sent since. <req_done>: the request under way was read to its end, so
+	 * what the client sends from now on is its next, which is not for this stream. May be NULL. */
+	void (*asked)(struct stream *s, void *owner, bool req_done);
 	/* The stream, asked to leave, may. Border answers by its own steps 2 and 3, later: not from inside. */
 	void (*may_leave)(struct stream *s, void *owner);
 	/* The stream ended by itself. Border gets whichever pseudo sockets l7 still had open, to close them

@@ -125,6 +125,8 @@ void border_late(struct border_flow *bf)
 {
 	struct border *b = border_of(bf->f);
 
+	bf->asked_us = 0;
+	bf->hold_client = false;
 	list_del(&bf->late);
 	list_add_tail(&b->late, &bf->late);
 	if (!bf->f->q || !bf->f->q->in_batch)
@@ -167,6 +169,7 @@ static void border_poll(struct border_flow *bf)
 		border_ending_poll(bf);
 		break;
 	case BORDER_ST_CARRYING:
+		border_asked_poll(bf);
 		break;
 	}
 }
@@ -219,7 +222,10 @@ static void border_packet(struct visit *v)
 		border_drain_packet(v);
 		break;
 	case BORDER_ST_CARRYING:
-		border_deliver(v);
+		if (v->f->border->hold_client && v->d == FLOW_CLIENT)
+			border_leave_packet(v);
+		else
+			border_deliver(v);
 		break;
 	case BORDER_ST_LEAVING:
 		border_leave_packet(v);
@@ -308,6 +314,7 @@ static void border_may_leave(struct stream *s, void *owner)
 }
 
 const struct promoted_ops border_stream_ops = {
+	.asked = border_asked,
 	.may_leave = border_may_leave,
 	.ended = border_ended,
 };

@@ -9,7 +9,8 @@
  *
  *   DRAINING  f is HELD: both ends are acking what they were sent. No sockets.
  *   CARRYING  f is PROMOTED; the stream has the sockets. On the late list until the queue
- *             has run dry and the kernel may deliver to them directly.
+ *             has run dry and the kernel may deliver to them directly. Once the stream is asked to
+ *             leave, packets come by the queue again, and the client's next request is held.
  *   LEAVING   f is LEAVING: packets come by the queue again and new data is held.
  *   ENDING    the stream is gone, the sockets are ours: saying goodbye (ending.c). f is CLOSING.
  */
@@ -41,6 +42,8 @@ struct border_flow {
 	uint16_t acked_win[2];
 	uint64_t probe_us;      /* when the last probe was sent */
 	uint64_t start_us;      /* of the drain, or of leaving */
+	uint64_t asked_us;      /* CARRYING: when the stream was asked to leave; 0: it was not */
+	bool hold_client;       /* CARRYING: new data of the client is its next request: held */
 	uint64_t stuck_us;      /* LEAVING: since when nothing moves; 0: not known yet */
 	uint32_t stuck_at;      /* what stood still then */
 	unsigned tries;         /* at leaving, for the command that waits */
@@ -91,6 +94,8 @@ void border_drain_poll(struct border_flow *bf);
 void border_drain_over(struct border_flow *bf, const char *why); /* gives up: held packets pass */
 
 /* demote.c */
+void border_asked(struct stream *s, void *owner, bool req_done);
+void border_asked_poll(struct border_flow *bf);
 void border_leave_start(struct border_flow *bf);
 void border_leave_packet(struct visit *v);
 void border_leave_poll(struct border_flow *bf);

@@ -2,6 +2,9 @@
  *
  * demote.c - a promoted stream back to L3 (FACTS §4)
  *
+ *   0. The stream is asked. It has sent nothing of its answer since, so the client's next
+ *      request is still to come: from here on it is held, lest it reach the stream that is
+ *      about to go (what followed a request without waiting for the answer is the stream's).
  *   1. SO_MARK off: both ends' packets come by the queue again. Windows are clamped to
  *      what the other end accepts, so that little is in flight.
  *   2. Per direction: what lies below the socket's rcv_nxt (the cut) is delivered to it, data and
@@ -29,6 +32,7 @@
 #include "l3/inject.h"
 
 #define LEAVE_TCP_ESTABLISHED 1 /* kernel: include/net/tcp_states.h */
+#define LEAVE_ASKED_US 20000      /* from the wish to the first step, while the client's data is held */
 #define LEAVE_STUCK_US 2000       /* longer than a stream takes to handle what it read */
 #define LEAVE_CLAMP_MIN 4096
 #define LEAVE_TRIES 20
@@ -58,6 +62,34 @@ static int leave_look(struct border_flow *bf, struct repair_queues q[2])
 	return 0;
 }
 
+void border_asked(struct stream *s, void *owner, bool req_done)
+{
+	struct border_flow *bf = owner;
+	struct repair_queues q[2];
+
+	if (bf->state != BORDER_ST_CARRYING || bf->asked_us)
+		return;
+	list_del(&bf->late);
+	border_mark(bf, MARK_SOCK_QUEUE);
+	bf->asked_us = clock_us();
+	bf->acked[0] = bf->snd0[0];
+	bf->acked[1] = bf->snd0[1];
+	if (req_done && leave_look(bf, q) == 0 && hold_start(bf->f, HOLD_DRAIN) == 0)
+		bf->hold_client = true;
+	border_watch(bf);
+}
+
+/* Asked, but not on the way yet: the wish may take as long as a request's body, holding may not. */
+void border_asked_poll(struct border_flow *bf)
+{
+	if (!bf->asked_us || clock_us() - bf->asked_us < LEAVE_ASKED_US)
+		return;
+	list_del(&bf->waiting);
+	if (bf->f->hold)
+		border_deliver_held(bf);
+	border_late(bf);
+}
+
 void border_leave_start(struct border_flow *bf)
 {
 	struct flow *f = bf->f;
@@ -76,8 +108,12 @@ void border_leave_start(struct border_flow *bf)
 	}
 	leave_clamp(bf, q);
 	bf->stuck_us = 0;
-	bf->acked[0] = bf->snd0[0];
-	bf->acked[1] = bf->snd0[1];
+	if (!bf->asked_us) {
+		bf->acked[0] = bf->snd0[0];
+		bf->acked[1] = bf->snd0[1];
+	}
+	bf->asked_us = 0;
+	bf->hold_client = false;
 	bf->state = BORDER_ST_LEAVING;
 	flow_set_state(f, FLOW_ST_LEAVING);
 	border_watch(bf);

@@ -169,6 +169,16 @@ static bool promoted_point(const struct stream *s)
 	return t->req_st == REQ_BODY && t->sent_any && when == LEAVE_NOW && !side_out_tx(s, 1);
 }
 
+/* Is what the client sends next a new request? */
+static bool promoted_request_read(const struct stream *s)
+{
+	const struct txn *t = s->txn;
+
+	if (!s->is_http)
+		return false;
+	return s->st == STREAM_IDLE || (t && t->req_st == REQ_DONE && !t->upgrade && t->meth != HTTP_METH_CONNECT);
+}
+
 int stream_leave_ask(struct stream *s, enum stream_leave_when when)
 {
 	const char *why = stream_leave_why(s);
@@ -178,6 +188,8 @@ int stream_leave_ask(struct stream *s, enum stream_leave_when when)
 		return -EOPNOTSUPP;
 	s->leave = 1 + (int)when;
 	s->leave_told = false;
+	if (s->pops->asked)
+		s->pops->asked(s, s->powner, promoted_request_read(s));
 	if (!s->in_process)
 		task_queue(s->l7->w, &s->starter);
 	return 0;
