@@ -338,7 +338,7 @@ void http_txn_close(struct stream *s)
 
 static void http_body_bad(struct stream *s)
 {
-	stream_term(s, 'P', s->txn->res_st == RES_HEAD ? 'H' : 'D');
+	stream_term(s, 'P', s->txn->res_st == RES_HEAD ? 'R' : 'D');
 	s->fe->c[PX_FE].err_req++;
 	s->txn->body_bad = false;
 	s->txn->close_client = true;
@@ -357,7 +357,7 @@ static bool http_req_cut(struct stream *s)
 
 	if (t->req_st != REQ_BODY || !(c->flags & SIDE_EOF) || c->rx.data > c->fwd)
 		return false;
-	stream_term(s, 'C', t->res_st == RES_HEAD ? 'H' : 'D');
+	stream_term(s, 'C', 'D');
 	s->fe->c[PX_FE].cli_aborts++;
 	s->be->c[PX_BE].cli_aborts++;
 	if (s->srv)
