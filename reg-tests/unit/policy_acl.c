@@ -300,8 +300,8 @@ Test(policy_acl, wrong_lines_are_told_with_their_reason)
 		  "acl name 'or' will never match. 'or' is used to express a logical "
 		  "disjunction within a condition");
 	check_err(world_acl(&w, "a pth_beg /"),
-		  "error detected while parsing ACL 'a' : unknown fetch method 'pth_beg' in "
-		  "ACL expression 'pth_beg'");
+		  "error detected while parsing ACL 'a' : unknown fetch method 'pth'; did you "
+		  "mean 'path'? in ACL expression 'pth_beg'");
 	check_err(
 	    world_acl(&w, "a path -m bge /"),
 	    "error detected while parsing ACL 'a' : unknown matching method 'bge'; did you mean 'beg'?");

@@ -116,11 +116,7 @@ static const char *acl_criterion(const char *crit, int *match, struct arena *a)
 		if (under)
 			*match = pat_match_find(str_n(under + 1, kw.p + kw.n - under - 1));
 		if (*match >= 0)
-			fetch.n = under - kw.p;
-		if (*match >= 0 && !smp_fetch_find(fetch)) {
-			*match = -1;
-			fetch = kw;
-		}
+			fetch.n = under - kw.p; /* when unknown, the nearest to this part is told */
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(directionless); i++)
 		if (str_eq(fetch, str_c(directionless[i])))
