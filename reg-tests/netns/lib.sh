@@ -358,6 +358,7 @@ standin_pid=
 standin_up() {
 	DEMO_DIR=$T
 	export DEMO_DIR
+	[ -e "$T/tls/ca.pem" ] || sites b.example
 	files=
 	[ $# -gt 0 ] || for f in "$T"/*.cfg; do files="$files -f $f"; done
 	spawn "$(basename "$SOCK" .sock)" gw "$STANDIN" $files "$@"
