@@ -510,6 +510,7 @@ cgroup_pids() {
 captures=
 capture_on() {
 	for host in "$@"; do
+		rm -f "$T/tcpdump-$host.log"
 		spawn "tcpdump-$host" "$host" tcpdump -i eth0 -s 120 -B 16384 --immediate-mode -U -w "$T/$host.pcap" tcp
 		captures="$captures $spawn_pid"
 		wait_for 5 grep -q 'listening on' "$T/tcpdump-$host.log"
