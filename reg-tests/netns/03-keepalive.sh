@@ -7,7 +7,7 @@
 hosts_up
 nginx_up
 # changes the length of answers too, so that both directions have a delta
-sed 's/^ *http-response demote/    http-response set-header X-Answered-By standin\n&/' "$top/conf/demo.cfg" >"$T/demo.cfg"
+sed 's/^ *http-response demote/    http-response set-header X-Answered-By "standin, at the gateway"\n&/' "$top/conf/demo.cfg" >"$T/demo.cfg"
 standin_up
 plain_sum=$(sha_of <"$T/www/plain")
 inspect_sum=$(sha_of <"$T/www/inspect")
