@@ -363,11 +363,6 @@ static bool http_req_cut(struct stream *s)
 	if (s->srv)
 		s->srv->c.cli_aborts++;
 	s->side[1].conn.no_linger = true;
-	if (t->res_st == RES_HEAD && !side_pending_out(s, 0)) {
-		s->req_cut = true;
-		reply_error(s, 400);
-		return true;
-	}
 	stream_end(s);
 	return true;
 }
