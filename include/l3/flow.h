@@ -31,6 +31,7 @@
 #include "core/hash.h"
 #include "core/list.h"
 #include "core/net.h"
+#include "l3/answers.h"
 #include "l3/framer.h"
 #include "l3/mark.h"
 #include "l3/seqtrk.h"
@@ -106,6 +107,7 @@ struct flow {
 	struct hold *hold;           /* owns: packets without a verdict; NULL: none */
 	struct framer framer;        /* turns, while policy is OPEN and rules look at them */
 	uint32_t framer_seq;         /* the client's byte that framer_feed() is given next, in the client's numbers */
+	struct answers answers;      /* what the server owes, as long as the framer reads HTTP */
 	uint8_t last_dir;            /* who sent the newest payload */
 	bool framing;                /* framer and framer_seq are in use */
 	struct border_flow *border;  /* border's: NULL when neither promoted nor on the way */

@@ -112,7 +112,8 @@ void l3_decide(struct flow *f, const struct gateway_decision *dec);
 void l3_turn_judge(struct flow *f, bool final);
 /* The client's next payload. True: the visit was taken care of. (turn.c) */
 bool l3_turn_visit(struct visit *v);
-void l3_turn_server(struct flow *f, const struct seg *s, uint32_t fresh);
+/* The server's payload moved its edge from <nxt> on. */
+void l3_turn_server(struct flow *f, const struct seg *s, uint32_t nxt);
 /* Framing goes on at <seq> of the client after a demotion. */
 void l3_turn_resume(struct flow *f, enum framer_resume how, const struct h1_body *body, uint32_t seq);
 

@@ -187,6 +187,7 @@ static void flow_free(struct flow_table *t, struct flow *f)
 {
 	gateway_put(f->gw);
 	hold_free(&f->hold);
+	answers_reset(&f->answers);
 	free(f->frontend);
 	free(f->want_frontend);
 	pool_free(t->pool, f);

@@ -116,8 +116,9 @@ static void path_reborn(struct visit *v)
 	path_no_flow(v, gw);
 }
 
-/* Moves of the tracker that change the state. <r> is what it said; the packet has no verdict yet. */
-static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t fresh)
+/* Moves of the tracker that change the state. <r> is what it said, <nxt> the edge before; the packet has no verdict
+ * yet. */
+static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t nxt, bool fresh)
 {
 	struct flow *f = v->f;
 
@@ -127,7 +128,7 @@ static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t fresh)
 		l3_flow_end(f, "reset");
 	} else {
 		if (fresh && v->d == FLOW_SERVER)
-			l3_turn_server(f, &v->s, fresh);
+			l3_turn_server(f, &v->s, nxt);
 		if (f->state == FLOW_ST_OPENING && (f->trk.f & SEQTRK_C_EST))
 			l3_established(v);
 		path_fins(f);
@@ -137,8 +138,9 @@ static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t fresh)
 void l3_watch(struct visit *v)
 {
 	struct flow *f = v->f;
-	uint32_t nxt = f->trk.side[v->d].nxt, fresh;
+	uint32_t nxt = f->trk.side[v->d].nxt;
 	enum seqtrk_res r;
+	bool fresh;
 
 	if (v->d == FLOW_CLIENT && l3_turn_visit(v))
 		return;
@@ -152,11 +154,10 @@ void l3_watch(struct visit *v)
 		return;
 	}
 	/* bytes nobody saw before; the edge does not move for what is not acceptable */
-	fresh = v->s.data_len ? f->trk.side[v->d].nxt - nxt : 0;
-	fresh = MIN(fresh, v->s.data_len);
+	fresh = v->s.data_len && f->trk.side[v->d].nxt != nxt;
 	if (fresh)
 		f->last_dir = (uint8_t)v->d;
-	path_follow(v, r, fresh);
+	path_follow(v, r, nxt, fresh);
 	if (!v->judged)
 		l3_forward(v);
 }

@@ -48,6 +48,7 @@ static bool turn_begin_framing(struct flow *f, uint32_t seq)
 	if (!first && f->last_dir != FLOW_SERVER)
 		return false;
 	framer_init(&f->framer);
+	answers_reset(&f->answers);
 	f->framer_seq = first ? f->trk.side[FLOW_CLIENT].isn + 1 : f->trk.side[FLOW_CLIENT].nxt;
 	f->framing = true;
 	return true;
@@ -56,22 +57,37 @@ static bool turn_begin_framing(struct flow *f, uint32_t seq)
 void l3_turn_resume(struct flow *f, enum framer_resume how, const struct h1_body *body, uint32_t seq)
 {
 	framer_resume(&f->framer, how, body);
+	/* whether the response under way is whole, l7 does not tell */
+	answers_lose(&f->answers);
 	f->framer_seq = seq;
 	f->framing = f->policy == FLOW_POL_OPEN;
 	f->last_dir = FLOW_SERVER;
 }
 
-void l3_turn_server(struct flow *f, const struct seg *s, uint32_t fresh)
+/* A promotion that waited until the server owed nothing. */
+static void turn_settled(struct flow *f)
+{
+	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT && framer_in_turn(&f->framer) &&
+	    answers_settled(&f->answers))
+		l3_turn_judge(f, false);
+}
+
+void l3_turn_server(struct flow *f, const struct seg *s, uint32_t nxt)
 {
 	struct str pl = seg_payload(s);
-	uint32_t old = s->data_len - fresh; /* retransmitted part, at the front */
+	uint32_t start = seg_data_seq(s), fresh = start + s->data_len - nxt, old = s->data_len - MIN(fresh, s->data_len);
 
 	if (!f->framing)
 		return;
-	if (old < pl.n)
-		framer_server(&f->framer, pl.p + old, pl.n - old, fresh);
-	else
+	if (seq_gt(start, nxt) || old >= pl.n) { /* beyond a gap, or not copied */
 		framer_server(&f->framer, NULL, 0, fresh);
+		answers_skip(&f->answers, fresh);
+	} else {
+		framer_server(&f->framer, pl.p + old, pl.n - old, pl.n - old);
+		answers_feed(&f->answers, pl.p + old, pl.n - old);
+		answers_skip(&f->answers, s->data_len - pl.n);
+	}
+	turn_settled(f);
 }
 
 /* ---- letting a turn pass ---- */
@@ -97,7 +113,7 @@ static void turn_release_fed(struct flow *f)
  * that part on by itself. */
 static void turn_send_front(struct flow *f)
 {
-	struct held *h = list_first(&f->hold->side[FLOW_CLIENT], struct held, node);
+	struct held *h = f->hold ? list_first(&f->hold->side[FLOW_CLIENT], struct held, node) : NULL;
 	uint32_t nxt = f->trk.side[FLOW_CLIENT].nxt;
 
 	if (h && seq_lt(nxt, f->framer_seq))
@@ -131,6 +147,15 @@ static bool turn_feed(struct flow *f, struct str run)
 	return (size_t)off < run.n;
 }
 
+/* Does the server owe nothing from before this turn? Where the count was lost, one that spoke last is trusted: but
+ * for pipelining clients a request begins when its predecessor's answer is there. */
+static bool turn_answered(struct flow *f)
+{
+	if (f->answers.unknown && f->last_dir == FLOW_SERVER)
+		answers_reset(&f->answers);
+	return answers_settled(&f->answers);
+}
+
 enum turn_step { TURN_AGAIN, TURN_WAIT, TURN_DONE };
 
 /* One turn of what is held. */
@@ -152,12 +177,22 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 	}
 	if (!gateway_judge_turn(f->gw, f, run, look == FRAMER_REQUEST ? &head : NULL, final, &dec))
 		return TURN_WAIT;
+	if (dec.act == GATEWAY_ACT_PROMOTE && look == FRAMER_REQUEST && !turn_answered(f)) {
+		if (!final)
+			return TURN_WAIT;
+		l3_promote_refused(f, "pipelined");
+		dec.act = dec.els == GATEWAY_ELSE_REJECT ? GATEWAY_ACT_REJECT :
+			  dec.els == GATEWAY_ELSE_DROP	 ? GATEWAY_ACT_DROP :
+							   GATEWAY_ACT_WATCH;
+	}
 	if (dec.act == GATEWAY_ACT_PROMOTE)
 		turn_send_front(f);
 	l3_decide(f, &dec);
 	if (f->state != FLOW_ST_HELD || f->hold->why != HOLD_INSPECT)
 		return TURN_DONE;
 	/* watch, or a promotion that was refused */
+	if (look == FRAMER_REQUEST)
+		answers_asked(&f->answers, head.meth);
 	return turn_feed(f, run) ? TURN_AGAIN : TURN_WAIT;
 }
 
@@ -198,6 +233,7 @@ void l3_turn_judge(struct flow *f, bool final)
 			return;
 		final = false; /* a turn that begins inside has its own time */
 	}
+	turn_send_front(f); /* what waits does not keep back what came before it */
 	turn_settle(f);
 }
 
@@ -243,10 +279,16 @@ static void turn_hold(struct visit *v)
 /* In HELD: what continues or repeats the held data. False: an ACK, or below the cut. */
 static bool turn_visit_held(struct visit *v)
 {
-	if (v->s.flags & (SEG_SYN | SEG_RST) ||
-	    seqtrk_where(&v->s, v->f->trk.side[FLOW_CLIENT].nxt) == SEQTRK_BELOW ||
-	    !seqtrk_acceptable(seqtrk_judge(&v->f->trk, v->d, &v->s, turn_xlate(v->f))))
+	struct flow *f = v->f;
+	uint32_t nxt = f->trk.side[FLOW_CLIENT].nxt;
+	enum seqtrk_where where = seqtrk_where(&v->s, nxt);
+
+	if (v->s.flags & (SEG_SYN | SEG_RST) || where == SEQTRK_BELOW ||
+	    !seqtrk_acceptable(seqtrk_judge(&f->trk, v->d, &v->s, turn_xlate(f))))
 		return false;
+	/* repeated: what was sent on before may have been lost */
+	if (where == SEQTRK_STRADDLES)
+		l3_send_part(f, v->d, &v->s, v->s.seq, nxt);
 	turn_hold(v);
 	return true;
 }
