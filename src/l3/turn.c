@@ -165,6 +165,7 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 	struct http_head head = { .hdr = hdr, .max_hdr = FRAMER_MAX_HDR };
 	struct gateway_decision dec = { 0 };
 	enum framer_look look = framer_look(&f->framer, run.p, run.n, &head);
+	bool answered;
 
 	final |= run.n >= TURN_INSPECT_MAX;
 	if (look == FRAMER_MORE && final)
@@ -175,9 +176,10 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 		turn_give_up(f);
 		return TURN_DONE;
 	}
+	answered = look != FRAMER_REQUEST || turn_answered(f);
 	if (!gateway_judge_turn(f->gw, f, run, look == FRAMER_REQUEST ? &head : NULL, final, &dec))
 		return TURN_WAIT;
-	if (dec.act == GATEWAY_ACT_PROMOTE && look == FRAMER_REQUEST && !turn_answered(f)) {
+	if (dec.act == GATEWAY_ACT_PROMOTE && !answered) {
 		if (!final)
 			return TURN_WAIT;
 		l3_promote_refused(f, "pipelined");

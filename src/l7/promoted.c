@@ -212,7 +212,10 @@ void promoted_head_sent(struct stream *s)
 
 void promoted_check(struct stream *s)
 {
-	if (s->leave_told || s->st == STREAM_DEAD || !promoted_point(s) || !promoted_buffers_empty(s))
+	if (s->leave_told || s->st == STREAM_DEAD || !promoted_point(s))
+		return;
+	/* bytes of a body may lie in the buffers: they move on while border waits. A request that lies there does not. */
+	if (s->st == STREAM_IDLE && !promoted_buffers_empty(s))
 		return;
 	s->leave_told = true;
 	s->pops->may_leave(s, s->powner);
