@@ -290,6 +290,21 @@ Test(l7_promoted, a_server_that_dies_before_an_answer_is_a_502_on_the_first_requ
 	done();
 }
 
+Test(l7_promoted, one_that_ends_a_kept_connection_is_passed_on_as_such)
+{
+	promote(HTTP);
+	lt_send(ends[0], "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+	lt_expect(ends[1], "X-A: b");
+	lt_send(ends[1], "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	lt_expect(ends[0], "\r\n\r\n");
+	lt_send(ends[0], "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+	lt_expect(ends[1], "GET /2");
+	shutdown(ends[1], SHUT_WR);
+	cr_assert_str_eq(lt_read(ends[0], NULL), "<EOF>");
+	cr_assert(over == 1 && !over_abort);
+	done();
+}
+
 Test(l7_promoted, no_place_is_said_with_an_error_and_the_sockets_stay_the_callers)
 {
 	struct cfg_object *fe;

@@ -516,6 +516,18 @@ static void backend_failure(struct stream *s)
 	s->wait_ms = s->be_cfg->to_connect ? MIN(s->be_cfg->to_connect, (unsigned)BACKEND_TURN_MS) : BACKEND_TURN_MS;
 }
 
+/* There is no second server. A server may end a connection that rests just when a request comes: then the client
+ * finds it ended, as it would have without us, and asks again. */
+static void backend_pseudo_failed(struct stream *s, int failure)
+{
+	if (failure != FAIL_EMPTY || !s->was_reused) {
+		backend_hopeless(s);
+		return;
+	}
+	stream_term(s, 'S', 'H');
+	stream_end(s);
+}
+
 /* A connection could not be made, or died before it answered. */
 static void backend_failed(struct stream *s, int failure, int err)
 {
@@ -526,7 +538,7 @@ static void backend_failed(struct stream *s, int failure, int err)
 	s->fail_err = err;
 	side_close_server(s, true);
 	if (pseudo) {
-		backend_hopeless(s); /* there is no second one */
+		backend_pseudo_failed(s, failure);
 		return;
 	}
 	if (!srv || !srv->ep || (s->is_http && !s->txn->replayable)) {

@@ -157,8 +157,6 @@ static bool http_res_head_done(struct stream *s, size_t len)
 		http_res_tunnel(s);
 	else
 		t->res_st = t->res_body.done || t->res_body.kind == H1_BODY_NONE ? RES_DONE : RES_BODY;
-	if (s->leave)
-		promoted_head_sent(s);
 	return true;
 }
 

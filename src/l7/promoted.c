@@ -113,7 +113,6 @@ void promoted_server_done(struct stream *s)
 {
 	struct side *sd = &s->side[1];
 
-	s->pserver_reset |= sd->conn.no_linger;
 	s->pserver_fd = conn_detach(&sd->conn);
 }
 
@@ -206,10 +205,6 @@ bool stream_quiet(const struct stream *s)
 	return s->leave && promoted_point(s) && promoted_buffers_empty(s);
 }
 
-void promoted_head_sent(struct stream *s)
-{
-}
-
 void promoted_check(struct stream *s)
 {
 	if (s->leave_told || s->st == STREAM_DEAD || !promoted_point(s))
@@ -271,8 +266,8 @@ void promoted_end(struct stream *s)
 	if (!ops)
 		return;
 	s->pops = NULL;
-	abort = s->side[0].conn.no_linger || ((s->side[1].flags & SIDE_PSEUDO) && s->side[1].conn.no_linger) ||
-		s->pserver_reset;
+	/* a server that was given up (pserver_fd) is no reason to take an answer away from the client */
+	abort = s->side[0].conn.no_linger || ((s->side[1].flags & SIDE_PSEUDO) && s->side[1].conn.no_linger);
 	fd[PROMOTED_CLIENT] = conn_detach(&s->side[0].conn);
 	fd[PROMOTED_SERVER] = promoted_server_is_pseudo(s) ? conn_detach(&s->side[1].conn) : s->pserver_fd;
 	s->pserver_fd = -1;

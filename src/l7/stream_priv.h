@@ -177,7 +177,6 @@ struct stream {
 	bool detached;
 	uint64_t pbytes[2];        /* carried while promoted */
 	int pserver_fd;            /* server pseudo socket that l7 is done with; -1: none */
-	bool pserver_reset;        /* it must end with a reset */
 	struct task starter;       /* first steps, outside of the caller */
 
 	ev_timer timer;
@@ -284,7 +283,6 @@ struct policy_ctx *stream_ctx(struct stream *s); /* fresh, filled from the strea
 /* promoted.c */
 bool promoted_take_server(struct stream *s);    /* the server side is the pseudo socket: true: used, or failed */
 void promoted_server_unused(struct stream *s);  /* another server is used */
-void promoted_head_sent(struct stream *s);      /* a response's head lies in side[0].tx */
 void promoted_check(struct stream *s);          /* may it leave now? */
 void promoted_end(struct stream *s);            /* hands the sockets back */
 void promoted_server_done(struct stream *s);     /* the server pseudo socket is not needed any more */
