@@ -125,7 +125,7 @@ void border_late(struct border_flow *bf)
 {
 	struct border *b = border_of(bf->f);
 
-	bf->asked_us = 0;
+	bf->asked_us = bf->shrink_us = 0;
 	bf->hold_client = false;
 	list_del(&bf->late);
 	list_add_tail(&b->late, &bf->late);

@@ -43,6 +43,7 @@ struct border_flow {
 	uint64_t probe_us;      /* when the last probe was sent */
 	uint64_t start_us;      /* of the drain, or of leaving */
 	uint64_t asked_us;      /* CARRYING: when the stream was asked to leave; 0: it was not */
+	uint64_t shrink_us;     /* CARRYING: since when windows are clamped, to leave; 0: they are not */
 	bool hold_client;       /* CARRYING: new data of the client is its next request: held */
 	uint64_t stuck_us;      /* LEAVING: since when nothing moves; 0: not known yet */
 	uint32_t stuck_at;      /* what stood still then */

@@ -5,8 +5,9 @@
  *   0. The stream is asked. It has sent nothing of its answer since, so the client's next
  *      request is still to come: from here on it is held, lest it reach the stream that is
  *      about to go (what followed a request without waiting for the answer is the stream's).
- *   1. SO_MARK off: both ends' packets come by the queue again. Windows are clamped to
- *      what the other end accepts, so that little is in flight.
+ *   1. Windows are clamped, and the stream carries on until little is left in the sockets: tens of
+ *      megabytes may stand there, and nothing new reaches the ends while they drain.
+ *      Then SO_MARK off: both ends' packets come by the queue again.
  *   2. Per direction: what lies below the socket's rcv_nxt (the cut) is delivered to it, data and
  *      FINs at or beyond it are held. The ACK that rides on a held packet reaches the
  *      socket as a header-only copy.
@@ -35,6 +36,8 @@
 #define LEAVE_ASKED_US 20000      /* from the wish to the first step, while the client's data is held */
 #define LEAVE_STUCK_US 2000       /* longer than a stream takes to handle what it read */
 #define LEAVE_CLAMP_MIN 4096
+#define LEAVE_SMALL (512 << 10)    /* bytes in a socket that drain in a moment */
+#define LEAVE_SHRINK_US 500000    /* and how long to wait until there are not more */
 #define LEAVE_TRIES 20
 #define LEAVE_UNCLAMP (1U << 30)
 
@@ -44,9 +47,9 @@ static void leave_clamp(struct border_flow *bf, const struct repair_queues q[2])
 {
 	int d;
 
+	/* not more than the other end takes, or what is held would overrun it when it is let go */
 	for (d = 0; d < 2; d++)
-		if (q[!d].snd_wnd)
-			repair_clamp_window(bf->fd[d], MAX(q[!d].snd_wnd, LEAVE_CLAMP_MIN));
+		repair_clamp_window(bf->fd[d], MAX(MIN(q[!d].snd_wnd ? q[!d].snd_wnd : LEAVE_SMALL, LEAVE_SMALL), LEAVE_CLAMP_MIN));
 }
 
 static int leave_look(struct border_flow *bf, struct repair_queues q[2])
@@ -60,6 +63,42 @@ static int leave_look(struct border_flow *bf, struct repair_queues q[2])
 		bf->cut[d] = bf->rcv0[d] + q[d].received;
 	}
 	return 0;
+}
+
+/* Little is in the sockets: from here on new data is held. */
+static void leave_hold(struct border_flow *bf)
+{
+	struct flow *f = bf->f;
+	struct repair_queues q[2];
+
+	bf->start_us = clock_us();
+	list_del(&bf->late);
+	border_mark(bf, MARK_SOCK_QUEUE);
+	if (leave_look(bf, q) < 0 || hold_start(f, HOLD_DRAIN) < 0) {
+		border_late(bf);
+		stream_leave_cancel(bf->s);
+		border_done(bf, "no-memory");
+		return;
+	}
+	bf->stuck_us = 0;
+	if (!bf->asked_us) {
+		bf->acked[0] = bf->snd0[0];
+		bf->acked[1] = bf->snd0[1];
+	}
+	bf->asked_us = bf->shrink_us = 0;
+	bf->hold_client = false;
+	bf->state = BORDER_ST_LEAVING;
+	flow_set_state(f, FLOW_ST_LEAVING);
+	border_leave_poll(bf);
+}
+
+static void leave_shrink(struct border_flow *bf)
+{
+	struct repair_queues q[2];
+
+	if (leave_look(bf, q) < 0 || clock_us() - bf->shrink_us > LEAVE_SHRINK_US ||
+	    (q[0].readable <= LEAVE_SMALL && q[1].readable <= LEAVE_SMALL))
+		leave_hold(bf);
 }
 
 void border_asked(struct stream *s, void *owner, bool req_done)
@@ -82,6 +121,10 @@ void border_asked(struct stream *s, void *owner, bool req_done)
 /* Asked, but not on the way yet: the wish may take as long as a request's body, holding may not. */
 void border_asked_poll(struct border_flow *bf)
 {
+	if (bf->shrink_us) {
+		leave_shrink(bf);
+		return;
+	}
 	if (!bf->asked_us || clock_us() - bf->asked_us < LEAVE_ASKED_US)
 		return;
 	list_del(&bf->waiting);
@@ -92,32 +135,15 @@ void border_asked_poll(struct border_flow *bf)
 
 void border_leave_start(struct border_flow *bf)
 {
-	struct flow *f = bf->f;
 	struct repair_queues q[2];
 
-	if (bf->state != BORDER_ST_CARRYING)
+	if (bf->state != BORDER_ST_CARRYING || bf->shrink_us)
 		return;
-	bf->start_us = clock_us();
-	list_del(&bf->late);
-	border_mark(bf, MARK_SOCK_QUEUE);
-	if (leave_look(bf, q) < 0 || hold_start(f, HOLD_DRAIN) < 0) {
-		border_late(bf);
-		stream_leave_cancel(bf->s);
-		border_done(bf, "no-memory");
-		return;
-	}
-	leave_clamp(bf, q);
-	bf->stuck_us = 0;
-	if (!bf->asked_us) {
-		bf->acked[0] = bf->snd0[0];
-		bf->acked[1] = bf->snd0[1];
-	}
-	bf->asked_us = 0;
-	bf->hold_client = false;
-	bf->state = BORDER_ST_LEAVING;
-	flow_set_state(f, FLOW_ST_LEAVING);
+	bf->shrink_us = clock_us();
+	if (leave_look(bf, q) == 0)
+		leave_clamp(bf, q);
 	border_watch(bf);
-	border_leave_poll(bf);
+	leave_shrink(bf);
 }
 
 void border_leave_cancel(struct border_flow *bf, const char *why)
