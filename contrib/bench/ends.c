@@ -26,13 +26,14 @@
 
 #include "tool.h"
 
-#define MAX_FDS     262144
-#define MAX_SAMPLES 1000000
-#define EVENTS      256
-#define BULK_BUF    (256 << 10)
-#define BULK_CALLS  16 /* per event, so that every connection has its turn */
-#define SHORT_LEN   64
-#define PATIENCE_US 5000000LL
+#define MAX_FDS      262144
+#define MAX_SAMPLES  1000000
+#define EVENTS       256
+#define BULK_BUF     (256 << 10)
+#define BULK_CALLS   16 /* per event, so that every connection has its turn */
+#define SHORT_LEN    64
+#define PATIENCE_US  5000000LL
+#define IDLE_SECONDS 15 /* `idle`: to have all connections answered */
 
 enum kind {
 	KIND_NONE,
@@ -440,7 +441,7 @@ static void prepare(const char *host, const char *port)
 	for (int i = 0; i < nconns; i++)
 		conns[i].fd = -1;
 	begun_us = now_us();
-	until_us = begun_us + (seconds ? seconds * 1e6 : 60e6);
+	until_us = begun_us + (int64_t)((seconds ? seconds : IDLE_SECONDS) * 1e6);
 }
 
 static void ask_for(enum kind kind, size_t len)

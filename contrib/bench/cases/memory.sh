@@ -25,7 +25,7 @@ memory_sum() {
 	memory_now $1 | awk '{ sum += $1 } END { printf "%.0f\n", sum }'
 }
 
-# memory_of WAY: bytes per connection, both ends included, in $per
+# memory_of WAY: bytes per connection, both ends included, in $per; empty when they could not be made
 memory_of() {
 	way=$1
 	way_of $way
@@ -44,9 +44,13 @@ memory_of() {
 	after=$(memory_sum $way_pid)
 	held=$(word held "$(cat "$T/idle.log")")
 	exec 8>&-
-	wait $holder
-	[ "${held:-0}" = "$idle_conns" ] || { note "memory, $way: ${held:-none} of $idle_conns connections: $(cat "$T/idle.log")"; }
-	per=$(ratio $((after - before)) "${held:-0}")
+	stop $holder
+	per=
+	if [ "${held:-0}" = "$idle_conns" ]; then
+		per=$(ratio $((after - before)) "$held")
+	else
+		note "memory, $way: only ${held:-none} of $idle_conns connections were answered: not measured"
+	fi
 	sleep 0.5
 }
 
