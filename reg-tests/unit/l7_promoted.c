@@ -34,7 +34,7 @@ static void ended(struct stream *s, void *owner, int fd[2], bool abort)
 	}
 }
 
-static const struct promoted_ops ops = { may_leave, ended };
+static const struct promoted_ops ops = { .may_leave = may_leave, .ended = ended };
 
 static void promote(const char *cfg)
 {
