@@ -100,7 +100,7 @@ objs: $(OBJS)
 units: $(UNITS)
 tools: $(TOOLS)
 fuzzers: $(FUZZERS)
-tests: $(BIN) $(UNITS) $(PLATS) $(TOOLS) $(FUZZERS)
+tests: $(BIN) $(UNITS) $(PLATS) $(TOOLS) $(FUZZERS) $(BENCHES)
 
 asan:
 	$(MAKE) SAN=1 tests
