@@ -17,7 +17,9 @@
  *
  * Where framing is lost, nobody knows which of the following bytes begin a
  * request: the flow is promoted into the frontend that the rules name first (or
- * forwarded for good where no rule promotes).
+ * forwarded for good where no rule promotes). Unless what the client sends does
+ * not matter: rules that decide without any payload decide so for every turn, and
+ * a connection that only they speak of is never held for a head.
  */
 #include "core/bug.h"
 #include "core/worker.h"
@@ -122,10 +124,18 @@ static void turn_send_front(struct flow *f)
 
 /* ---- judging ---- */
 
+/* Do the rules decide whatever the client may send? Then framing does not matter. */
+static bool turn_blind(struct flow *f, struct gateway_decision *dec)
+{
+	return gateway_judge_turn(f->gw, f, STR_NULL, NULL, false, dec);
+}
+
 static void turn_give_up(struct flow *f)
 {
-	struct gateway_decision dec = f->gw->conf->lost;
+	struct gateway_decision dec;
 
+	if (!turn_blind(f, &dec))
+		dec = f->gw->conf->lost;
 	l3_decide(f, &dec);
 	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT) { /* refused, dry run */
 		f->framing = false;
@@ -168,10 +178,10 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 	bool answered;
 
 	final |= run.n >= TURN_INSPECT_MAX;
-	if (look == FRAMER_MORE && final)
-		framer_lose(&f->framer, FRAMER_WHY_HELD);
-	else if (look == FRAMER_MORE)
+	if (look == FRAMER_MORE && !final && !turn_blind(f, &dec))
 		return TURN_WAIT;
+	if (look == FRAMER_MORE)
+		framer_lose(&f->framer, FRAMER_WHY_HELD);
 	if (f->framer.state == FRAMER_ST_LOST) {
 		turn_give_up(f);
 		return TURN_DONE;
