@@ -45,6 +45,8 @@ struct l3_border_ops {
 	void (*batch_end)(struct pktq *q, bool drained);
 	/* Ends it: both ends get a reset, or the stream is killed. For `kill flow`. */
 	void (*kill)(struct flow *f);
+	/* With pseudo sockets: is the one that talks to side <d> still at work? */
+	bool (*lingers)(const struct flow *f, int d);
 	/* The record of a flow with border or sockets goes away (time is over, a new connection on the same addresses,
 	 * end of the daemon): let go of everything. */
 	void (*release)(struct flow *f);

@@ -273,6 +273,11 @@ static void border_kill(struct flow *f)
 	}
 }
 
+static bool border_is_lingering(const struct flow *f, int d)
+{
+	return border_lingers(border_of(f), f, d);
+}
+
 static void border_release(struct flow *f)
 {
 	struct border_flow *bf = f->border;
@@ -296,6 +301,7 @@ static const struct l3_border_ops border_ops = {
 	.timeout = border_timeout,
 	.batch_end = border_batch_end,
 	.kill = border_kill,
+	.lingers = border_is_lingering,
 	.release = border_release,
 };
 

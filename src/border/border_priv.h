@@ -111,6 +111,8 @@ void border_ending_over(struct border_flow *bf);
 /* sweep.c */
 int border_sweep_open(void); /* a descriptor, or -errno */
 void border_sweep(const struct border *b, const struct flow *f);
+/* Is the socket that talks to side <d> still at work, other than in TIME_WAIT? */
+bool border_lingers(const struct border *b, const struct flow *f, int d);
 
 /* probe.c: asks side <to> to acknowledge what it has, now */
 struct border_probe {

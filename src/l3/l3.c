@@ -72,6 +72,15 @@ static void l3_expire_idle(struct flow *f)
 	l3_flow_gone(f, "idle-timeout");
 }
 
+/* What pseudo sockets still deliver needs the record, however slow its receiver is; the kernel sets the limit. */
+static void l3_expire_closing(struct flow *f)
+{
+	const struct l3_border_ops *border = f->gw->l3->border;
+
+	if (!f->sockets || !border || (!border->lingers(f, FLOW_CLIENT) && !border->lingers(f, FLOW_SERVER)))
+		l3_flow_gone(f, "closed");
+}
+
 static void l3_expire(struct flow *f)
 {
 	switch ((enum flow_timer)f->timer) {
@@ -91,7 +100,7 @@ static void l3_expire(struct flow *f)
 			f->gw->l3->border->timeout(f);
 		break;
 	case FLOW_TMR_CLOSE:
-		l3_flow_gone(f, "closed");
+		l3_expire_closing(f);
 		break;
 	case FLOW_TMR_OFFLOAD:
 	case FLOW_TMR_OFFLOAD_OLD:

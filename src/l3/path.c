@@ -162,6 +162,20 @@ void l3_watch(struct visit *v)
 		l3_forward(v);
 }
 
+/* Does a SYN begin a new connection? The tracker does not follow what pseudo sockets carry: there it does when the
+ * socket is done with the SYN's sender, as it would at that sender's real peer. (The stream may not have noticed a
+ * reset yet: some clients use their port again within microseconds.) */
+static bool path_is_reborn(const struct visit *v)
+{
+	const struct l3_border_ops *border = v->l3->border;
+
+	if ((v->s.flags & (SEG_SYN | SEG_ACK)) != SEG_SYN)
+		return false;
+	if (v->f->sockets || v->f->border)
+		return !border || !border->lingers(v->f, v->d);
+	return seqtrk_judge(&v->f->trk, v->d, &v->s, path_xlate(v->f)) == SEQTRK_NEW_SYN;
+}
+
 static void path_offloaded(struct visit *v)
 {
 	bool syn = (v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN;
@@ -178,8 +192,7 @@ static void path_closing(struct visit *v)
 {
 	struct flow *f = v->f;
 
-	if ((v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN &&
-	    seqtrk_judge(&f->trk, v->d, &v->s, path_xlate(f)) == SEQTRK_NEW_SYN) {
+	if (path_is_reborn(v)) {
 		path_reborn(v);
 		return;
 	}
@@ -214,7 +227,10 @@ void l3_flow_packet(struct visit *v)
 	switch ((enum flow_state)f->state) {
 	case FLOW_ST_PROMOTED:
 	case FLOW_ST_LEAVING:
-		v->l3->border->packet(v);
+		if (path_is_reborn(v))
+			path_reborn(v);
+		else
+			v->l3->border->packet(v);
 		return;
 	case FLOW_ST_HELD:
 		if (f->hold->why == HOLD_DRAIN) {
