@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Scenarios of a gateway: what happens to each packet, and to the connection.
+ */
+#include "l3_gateway.h"
+
+#define C1 (GT_ISN + 1)
+#define S1 (GT_SISN + 1)
+#define REQ(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
+#define RULES                                                                                                \
+	" tcp-request inspect-delay 2s\n tcp-request content forward if { path_beg /download }\n"            \
+	" tcp-request content promote fe_in if { path_beg /inspect }\n tcp-request content reject if { path /bad }\n"       \
+	" tcp-request content drop if { path /gone }\n"
+#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+TestSuite(l3_gateway, .timeout = 20, .fini = gt_down);
+
+Test(l3_gateway, a_handshake_is_forwarded_and_then_watched)
+{
+	gt_up(RULES);
+	gt_handshake();
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
+	cr_expect_eq(gt_gw->flows, 1);
+}
+
+Test(l3_gateway, what_policy_forwards_is_left_to_the_kernel_with_its_first_request)
+{
+	gt_up(RULES);
+	gt_handshake();
+	uint32_t id = gt_c2s(C1, S1, SEG_ACK, REQ("/download"));
+
+	cr_assert(gt_passed(id));
+	cr_expect_eq(gt_got(id)->action, PKTQ_REPEAT);
+	cr_expect_eq(gt_got(id)->req, MARK_OFFLOADED);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_OFFLOADED);
+}
+
+Test(l3_gateway, forwarding_by_default_without_content_rules_begins_when_the_handshake_is_done)
+{
+	gt_up(" default-action forward\n");
+	uint32_t syn = gt_syn(GT_ISN);
+
+	cr_expect_eq(gt_got(syn)->req, -1);
+	gt_s2c(GT_SISN, C1, SEG_SYN | SEG_ACK, NULL);
+	uint32_t ack = gt_c2s(C1, S1, SEG_ACK, NULL);
+
+	cr_expect_eq(gt_got(ack)->req, MARK_OFFLOADED);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_OFFLOADED);
+}
+
+Test(l3_gateway, a_watched_request_passes_and_the_next_is_judged_again)
+{
+	gt_up(RULES);
+	gt_handshake();
+	cr_expect(gt_passed(gt_c2s(C1, S1, SEG_ACK, REQ("/plain"))));
+	gt_s2c(S1, C1 + strlen(REQ("/plain")), SEG_ACK, ANSWER);
+	uint32_t id = gt_c2s(C1 + strlen(REQ("/plain")), S1 + strlen(ANSWER), SEG_ACK, REQ("/inspect"));
+
+	cr_expect(gt_held(id));
+	cr_expect_str_eq(gt_promoted, "fe_in");
+}
+
+Test(l3_gateway, a_head_in_two_pieces_waits_for_the_second)
+{
+	gt_up(RULES);
+	gt_handshake();
+	uint32_t a = gt_c2s(C1, S1, SEG_ACK, "GET /plain HTTP/1.1\r\n");
+
+	cr_expect(gt_held(a));
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_HELD);
+	uint32_t b = gt_c2s(C1 + 21, S1, SEG_ACK, "Host: h\r\n\r\n");
+
+	cr_expect(gt_passed(a) && gt_passed(b));
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
+	cr_expect_eq(gt_l3->held_bytes, 0);
+}
+
+Test(l3_gateway, pieces_in_the_wrong_order_are_judged_in_the_right_one)
+{
+	gt_up(RULES);
+	gt_handshake();
+	uint32_t b = gt_c2s(C1 + 23, S1, SEG_ACK, "Host: h\r\n\r\n");
+	uint32_t a;
+
+	cr_expect(gt_held(b));
+	a = gt_c2s(C1, S1, SEG_ACK, "GET /inspect HTTP/1.1\r\n");
+	cr_expect(gt_held(a) && gt_held(b));
+	cr_expect_str_eq(gt_promoted, "fe_in");
+}
+
+Test(l3_gateway, a_repeated_held_packet_is_dropped)
+{
+	gt_up(RULES);
+	gt_handshake();
+	uint32_t a = gt_c2s(C1, S1, SEG_ACK, "GET /plain HTTP/1.1\r\n"), again;
+
+	again = gt_c2s(C1, S1, SEG_ACK, "GET /plain HTTP/1.1\r\n");
+	cr_expect(gt_held(a));
+	cr_expect(gt_dropped(again));
+}
+
+Test(l3_gateway, the_server_and_pure_acks_pass_while_a_turn_is_held)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_c2s(C1, S1, SEG_ACK, "GET /pl");
+	cr_expect(gt_passed(gt_s2c(S1, C1, SEG_ACK, "early")));
+	cr_expect(gt_passed(gt_c2s(C1 + 7, S1 + 5, SEG_ACK, NULL)));
+	cr_expect_eq(gt_flow_1()->trk.side[FLOW_CLIENT].nxt, C1, "an ACK behind held data moves no edge");
+}
+
+Test(l3_gateway, a_turn_that_is_never_whole_is_promoted_when_the_delay_is_over)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_c2s(C1, S1, SEG_ACK, "GET /pl");
+	gt_later(1999);
+	cr_expect_str_eq(gt_promoted, "");
+	gt_later(2);
+	cr_expect_str_eq(gt_promoted, "fe_in");
+}
+
+Test(l3_gateway, where_promotion_is_refused_the_turn_passes)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_refuse = "maxconn";
+	cr_expect(gt_passed(gt_c2s(C1, S1, SEG_ACK, REQ("/inspect"))));
+	cr_expect_str_eq(gt_gw->promote_failures.r[0].name, "maxconn");
+	cr_expect_str_eq(gt_flow_1()->refused, "maxconn");
+}
+
+Test(l3_gateway, a_refused_promotion_with_else_reject_resets_both_ends)
+{
+	gt_up(" tcp-request content promote fe_in else reject if { path /x }\n");
+	gt_handshake();
+	gt_refuse = "maxconn";
+	cr_expect(gt_dropped(gt_c2s(C1, S1, SEG_ACK, REQ("/x"))));
+	cr_expect_geq(gt_nsent, 2);
+}
+
+Test(l3_gateway, a_rejected_request_is_dropped_and_both_ends_are_reset)
+{
+	gt_up(RULES);
+	gt_handshake();
+	cr_expect(gt_dropped(gt_c2s(C1, S1, SEG_ACK, REQ("/bad"))));
+	cr_assert_eq(gt_nsent, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_expect(gt_sent[i].flags & SEG_RST);
+		cr_expect_eq(gt_sent[i].seq, gt_sent[i].dst.port == PKT_CLI_PORT ? S1 : C1);
+	}
+	cr_expect(gt_dropped(gt_c2s(C1, S1, SEG_ACK, "more")));
+}
+
+Test(l3_gateway, a_dropped_connection_goes_on_being_dropped)
+{
+	gt_up(RULES);
+	gt_handshake();
+	cr_expect(gt_dropped(gt_c2s(C1, S1, SEG_ACK, REQ("/gone"))));
+	cr_expect(gt_dropped(gt_c2s(C1, S1, SEG_ACK, REQ("/plain"))));
+	cr_expect_eq(gt_nsent, 0);
+}
+
+Test(l3_gateway, a_pipelined_request_is_promoted_when_those_before_it_are_answered)
+{
+	gt_up(RULES);
+	gt_handshake();
+	uint32_t n = strlen(REQ("/plain"));
+	uint32_t id = gt_c2s(C1, S1, SEG_ACK, REQ("/plain") REQ("/inspect"));
+
+	cr_expect(gt_held(id));
+	cr_expect_str_eq(gt_promoted, "", "the answer to /plain is still owed");
+	cr_assert_eq(gt_nsent, 1, "what comes before the turn is sent on by itself");
+	cr_expect_eq(gt_sent[0].data_len, n);
+	gt_s2c(S1, C1 + n, SEG_ACK, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+	cr_expect_str_eq(gt_promoted, "");
+	gt_s2c(S1 + 39, C1 + n, SEG_ACK, "k");
+	cr_expect_str_eq(gt_promoted, "fe_in");
+}
+
+Test(l3_gateway, the_body_of_a_request_passes_in_any_order)
+{
+	gt_up(RULES);
+	gt_handshake();
+	const char *head = "POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\n";
+	uint32_t at = C1 + (uint32_t)strlen(head);
+
+	cr_expect(gt_passed(gt_c2s(C1, S1, SEG_ACK, head)));
+	cr_expect(gt_passed(gt_c2s(at + 10, S1, SEG_ACK, "0123456789")));
+	cr_expect(gt_passed(gt_c2s(at, S1, SEG_ACK, "0123456789")));
+	cr_expect(gt_held(gt_c2s(at + 20, S1, SEG_ACK, "GET")));
+}
+
+Test(l3_gateway, a_decision_at_the_syn_to_promote_waits_for_the_handshake)
+{
+	gt_up(" tcp-request connection promote fe_in if { dst_port 80 }\n");
+	gt_handshake();
+	cr_expect_str_eq(gt_promoted, "fe_in");
+	cr_expect_str_eq(gt_flow_1()->want_frontend, "fe_in");
+}
+
+Test(l3_gateway, a_rejected_syn_is_answered_with_a_reset_and_forgotten)
+{
+	gt_up(" tcp-request connection reject if { src 10.0.0.1 }\n");
+	cr_expect(gt_dropped(gt_syn(GT_ISN)));
+	cr_assert_eq(gt_nsent, 1);
+	cr_expect_eq(gt_sent[0].flags, SEG_RST | SEG_ACK);
+	cr_expect_eq(gt_sent[0].ack, GT_ISN + 1);
+	cr_expect_eq(gt_l3->flows.count, 0);
+}
+
+Test(l3_gateway, with_dry_run_everything_passes)
+{
+	gt_up(RULES " option dry-run\n");
+	gt_handshake();
+	cr_expect(gt_passed(gt_c2s(C1, S1, SEG_ACK, REQ("/bad"))));
+	cr_expect_eq(gt_gw->dry_run[GATEWAY_ACT_REJECT], 1);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
+}
+
+Test(l3_gateway, packets_without_a_record_are_taken_off_the_queue)
+{
+	gt_up(RULES);
+	uint32_t id = gt_c2s(C1, S1, SEG_ACK, "data");
+
+	cr_expect_eq(gt_got(id)->req, MARK_OFFLOADED);
+	cr_expect_eq(gt_l3->no_record, 1);
+	cr_expect_eq(gt_l3->flows.count, 0);
+}
+
+Test(l3_gateway, a_syn_of_ours_without_a_record_comes_again_as_new)
+{
+	gt_up(RULES);
+	uint32_t id = gt_in(&(struct pkt){ .seq = GT_ISN, .flags = SEG_SYN, .win = 100 }, PKTQ_HOOK_PREROUTING);
+
+	cr_expect_eq(gt_got(id)->req, MARK_NONE);
+	cr_expect_eq(gt_l3->flows.count, 0);
+}
+
+Test(l3_gateway, when_the_tracker_forgot_the_class_is_said_again)
+{
+	gt_up(RULES);
+	gt_handshake();
+	uint32_t id = gt_in(&(struct pkt){ .seq = C1, .ack = S1, .flags = SEG_ACK, .win = 60000 }, PKTQ_HOOK_FORWARD);
+
+	cr_expect_eq(gt_got(id)->req, MARK_OURS);
+}
+
+Test(l3_gateway, a_forged_reset_ends_nothing_and_a_true_one_does)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_s2c(S1 + 70000, 0, SEG_RST, NULL);
+	gt_c2s(C1 + 5, 0, SEG_RST, NULL);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
+	cr_expect(gt_passed(gt_s2c(S1, C1, SEG_RST | SEG_ACK, NULL)));
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_CLOSING);
+	cr_expect_str_eq(gt_flow_1()->end, "reset");
+}
+
+Test(l3_gateway, a_reset_lets_go_of_what_is_held)
+{
+	gt_up(RULES);
+	gt_handshake();
+	uint32_t id = gt_c2s(C1, S1, SEG_ACK, "GET /pl");
+
+	gt_s2c(S1, C1, SEG_RST | SEG_ACK, NULL);
+	cr_expect(gt_got(id));
+	cr_expect_eq(gt_l3->held_bytes, 0);
+}
+
+Test(l3_gateway, after_both_fins_the_record_goes_with_the_close_timer)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_c2s(C1, S1, SEG_FIN | SEG_ACK, NULL);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
+	gt_s2c(S1, C1 + 1, SEG_FIN | SEG_ACK, NULL);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_CLOSING);
+	cr_expect(gt_passed(gt_c2s(C1 + 1, S1 + 1, SEG_ACK, NULL)));
+	gt_later(10001);
+	cr_expect_eq(gt_l3->flows.count, 0);
+}
+
+Test(l3_gateway, a_new_connection_on_the_same_addresses_is_a_new_flow)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_s2c(S1, C1, SEG_RST | SEG_ACK, NULL);
+	cr_expect(gt_passed(gt_syn(GT_ISN + 900000)));
+	cr_assert_eq(gt_l3->flows.count, 1);
+	cr_expect_eq(gt_flow_1()->id, 2);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_OPENING);
+}
+
+Test(l3_gateway, a_handshake_that_does_not_end_is_forgotten)
+{
+	gt_up(" timeout syn 3s\n");
+	gt_syn(GT_ISN);
+	gt_later(2999);
+	cr_expect_eq(gt_l3->flows.count, 1);
+	gt_later(2);
+	cr_expect_eq(gt_l3->flows.count, 0);
+}
+
+Test(l3_gateway, every_packet_puts_the_idle_timer_off)
+{
+	gt_up(" timeout idle 10s\n");
+	gt_handshake();
+	gt_later(9000);
+	gt_c2s(C1, S1, SEG_ACK, NULL);
+	gt_later(9000);
+	cr_expect_eq(gt_l3->flows.count, 1);
+	gt_later(1001);
+	cr_expect_eq(gt_l3->flows.count, 0);
+}
+
+Test(l3_gateway, past_maxflows_new_connections_are_only_forwarded)
+{
+	gt_up(" maxflows 1\n");
+	gt_syn(GT_ISN);
+	uint32_t id = gt_in(&(struct pkt){ .v6 = true, .seq = 1, .flags = SEG_SYN, .win = 100 }, PKTQ_HOOK_FORWARD);
+
+	cr_expect_eq(gt_got(id)->req, MARK_OFFLOADED);
+	cr_expect_eq(gt_gw->overflow, 1);
+	cr_expect_eq(gt_l3->flows.count, 1);
+}
+
+Test(l3_gateway, what_is_not_tcp_or_malformed_passes_and_is_counted)
+{
+	static uint8_t junk[64];
+	struct pktq_pkt p = { .ref.id = 7, .family = AF_INET, .data = junk, .len = 0 };
+
+	gt_up(RULES);
+	for (unsigned len = 0; len < sizeof(junk); len++) {
+		memset(junk, (int)len * 7, sizeof(junk));
+		junk[0] = len & 1 ? 0x45 : 0x60;
+		p.len = p.full_len = len;
+		gt_nv = 0;
+		l3_path_handler.packet(gt_gw, gt_gw->q, &p);
+		cr_assert_eq(gt_nv, 1);
+		cr_assert_eq(gt_v[0].action, PKTQ_ACCEPT);
+	}
+	cr_expect_eq(gt_l3->flows.count, 0);
+}
+
+Test(l3_gateway, held_packets_beyond_the_budget_end_the_holding)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_l3->held_max = 100;
+	uint32_t a = gt_c2s(C1, S1, SEG_ACK, "GET /plain HTTP/1.1\r\n");
+	uint32_t b = gt_c2s(C1 + 21, S1, SEG_ACK, "X: 0123456789012345678901234567890123456789012345678901234567890\r\n");
+
+	cr_expect(gt_held(a) || gt_got(a));
+	cr_expect(gt_got(b), "the second does not fit");
+	cr_expect_leq(gt_l3->held_bytes, 100);
+}
+
+Test(l3_gateway, protocols_without_requests_have_turns_by_direction)
+{
+	gt_up(" tcp-request content promote fe_in if { req.payload(0,4) -m str QUIT }\n");
+	gt_handshake();
+	cr_expect(gt_passed(gt_s2c(S1, C1, SEG_ACK, "220 hi\r\n")));
+	cr_expect(gt_passed(gt_c2s(C1, S1 + 8, SEG_ACK, "HELO\r\n")));
+	cr_expect(gt_passed(gt_s2c(S1 + 8, C1 + 6, SEG_ACK, "250 ok\r\n")));
+	cr_expect(gt_held(gt_c2s(C1 + 6, S1 + 16, SEG_ACK, "QUIT\r\n")));
+	cr_expect_str_eq(gt_promoted, "fe_in");
+}
