@@ -19,7 +19,7 @@
  *   LEAVING     border and hold exist. Left by border only: WATCHED or TRANSLATED, or PROMOTED again.
  *   TRANSLATED  as WATCHED, with xl active and xlate_by != NONE.
  *   OFFLOADED   seen == NONE: nothing is queued but what the kernel forgot. Left by a SYN of a new
- *               connection, a recall, the offload timer.
+ *               connection, a recall (-> WATCHED, recalled), the offload timer.
  *   CLOSING     FINs or RST seen; packets pass, translated where xl is active. Left by the close timer.
  *
  * `seen` and `xlate_by` are attributes of their own: what of the flow is queued to us, and who adjusts
@@ -96,6 +96,7 @@ struct flow {
 	uint8_t mark_class;          /* enum mark_class: what the connection mark says, as far as we know */
 	uint8_t want_class;          /* what it should say: the next verdict sees to it */
 	bool dead;                   /* out of the table; freed when the batch is over */
+	bool recalled;               /* WATCHED again after OFFLOADED: border waits until the tracker has learnt it */
 	bool sockets;                /* CLOSING: pseudo sockets carry it to its end; what comes goes to them */
 	bool ended;                  /* its log line was written */
 	uint32_t foreign_mark;       /* others' bits of the newest packet's mark */

@@ -127,6 +127,10 @@ void l3_arm(struct l3 *l3, uint64_t ms);
 /* Everything whose time has come; the timer's callback, and tests'. */
 void l3_tick(struct l3 *l3);
 
+/* An offloaded flow's packets come to us again (WATCHED, policy asks no more) / go past us again. 0, or -errno: the tracker
+ * does not know the connection, or cannot be asked. */
+int l3_recall(struct flow *f);
+void l3_unrecall(struct flow *f);
 /* Out of HELD: WATCHED, or TRANSLATED when it has deltas. What it holds is untouched. */
 void l3_unhold(struct flow *f);
 /* Begins the end: held packets pass, CLOSING, the log line is written with the word <how>. */

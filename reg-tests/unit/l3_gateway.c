@@ -109,6 +109,15 @@ Test(l3_gateway, the_server_and_pure_acks_pass_while_a_turn_is_held)
 	cr_expect_eq(gt_flow_1()->trk.side[FLOW_CLIENT].nxt, C1, "an ACK behind held data moves no edge");
 }
 
+Test(l3_gateway, an_ack_that_runs_ahead_hides_no_request_from_policy)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_c2s(C1 + 1000, S1, SEG_ACK, NULL);
+	cr_expect(gt_held(gt_c2s(C1, S1, SEG_ACK, REQ("/inspect"))));
+	cr_expect_str_eq(gt_promoted, "fe_in");
+}
+
 Test(l3_gateway, a_turn_that_is_never_whole_is_promoted_when_the_delay_is_over)
 {
 	gt_up(RULES);

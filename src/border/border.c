@@ -159,6 +159,9 @@ static void border_late_task(struct worker *w, struct task *t)
 static void border_poll(struct border_flow *bf)
 {
 	switch (bf->state) {
+	case BORDER_ST_RECALLING:
+		border_recall_poll(bf);
+		break;
 	case BORDER_ST_DRAINING:
 		border_drain_poll(bf);
 		break;
@@ -218,6 +221,9 @@ void border_watch(struct border_flow *bf)
 static void border_packet(struct visit *v)
 {
 	switch (v->f->border->state) {
+	case BORDER_ST_RECALLING: /* l3's own */
+		l3_watch(v);
+		break;
 	case BORDER_ST_DRAINING:
 		border_drain_packet(v);
 		break;
@@ -248,6 +254,7 @@ static void border_timeout(struct flow *f)
 	case BORDER_ST_ENDING:
 		border_ending_over(f->border);
 		break;
+	case BORDER_ST_RECALLING:
 	case BORDER_ST_CARRYING:
 		break;
 	}
@@ -258,6 +265,10 @@ static void border_kill(struct flow *f)
 	struct border_flow *bf = f->border;
 
 	switch (bf->state) {
+	case BORDER_ST_RECALLING:
+		border_recall_over(bf, "killed");
+		l3_flow_end(f, "killed");
+		break;
 	case BORDER_ST_DRAINING:
 		border_drain_over(bf, "killed");
 		l3_flow_reset(f);
@@ -286,7 +297,12 @@ static void border_release(struct flow *f)
 		border_sweep(border_of(f), f);
 	if (!bf)
 		return;
-	border_kill(f);
+	if (bf->state == BORDER_ST_RECALLING)
+		border_recall_over(bf, "ended");
+	else if (bf->state == BORDER_ST_DRAINING)
+		border_drain_over(bf, "ended");
+	else
+		border_kill(f);
 	if (f->border == bf) {
 		if (f->hold)
 			hold_drop(f);

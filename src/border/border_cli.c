@@ -55,6 +55,13 @@ static enum cli_ret border_cli_promote(struct cli_ctx *ctx)
 	f = l3_cli_find(ctx, ctx->args[2]);
 	if (!f)
 		return CLI_DONE;
+	if (f->state == FLOW_ST_OFFLOADED) {
+		why = border_recall(f, ctx->args[3]);
+		if (!why)
+			return border_cli_wait(ctx, f->border);
+		l3_promote_refused(f, why);
+		return cli_err(ctx, "Flow %s: refused: %s.", ctx->args[2], why);
+	}
 	if (f->state != FLOW_ST_WATCHED && f->state != FLOW_ST_TRANSLATED && f->state != FLOW_ST_HELD) {
 		l3_promote_refused(f, flow_state_name[f->state]);
 		return cli_err(ctx, "Flow %s: refused: it is %s.", ctx->args[2], flow_state_name[f->state]);

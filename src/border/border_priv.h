@@ -7,6 +7,7 @@
  * fd[FLOW_CLIENT] talks to the client in the server's name. Packets of direction d
  * therefore go to fd[d].
  *
+ *   RECALLING f is WATCHED again after it was offloaded: the tracker is learning. No sockets.
  *   DRAINING  f is HELD: both ends are acking what they were sent. No sockets.
  *   CARRYING  f is PROMOTED; the stream has the sockets. On the late list until the queue
  *             has run dry and the kernel may deliver to them directly. Once the stream is asked to
@@ -23,7 +24,7 @@
 #include "l3/l3.h"
 #include "l7/promoted.h"
 
-enum border_state { BORDER_ST_DRAINING, BORDER_ST_CARRYING, BORDER_ST_LEAVING, BORDER_ST_ENDING };
+enum border_state { BORDER_ST_RECALLING, BORDER_ST_DRAINING, BORDER_ST_CARRYING, BORDER_ST_LEAVING, BORDER_ST_ENDING };
 
 struct border_flow {
 	struct list node;       /* in struct border */
@@ -90,6 +91,10 @@ void border_close(struct border_flow *bf); /* both sockets, silently */
 
 /* promote.c */
 const char *border_promote(struct flow *f, const char *frontend, enum gateway_else els);
+/* The same for an OFFLOADED flow: called back first. */
+const char *border_recall(struct flow *f, const char *frontend);
+void border_recall_poll(struct border_flow *bf);
+void border_recall_over(struct border_flow *bf, const char *why);
 void border_drain_packet(struct visit *v);
 void border_drain_poll(struct border_flow *bf);
 void border_drain_over(struct border_flow *bf, const char *why); /* gives up: held packets pass */

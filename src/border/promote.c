@@ -150,25 +150,37 @@ static void promote_go(struct border_flow *bf)
 	border_done(bf, NULL);
 }
 
-const char *border_promote(struct flow *f, const char *frontend, enum gateway_else els)
+/* A record for the way into <frontend>; NULL with *why. */
+static struct border_flow *promote_record(struct flow *f, const char *frontend, enum gateway_else els, const char **why)
 {
-	const char *why = seqtrk_refusal(&f->trk);
 	struct border_flow *bf;
+
+	if (f->border)
+		*why = "busy";
+	else if (!promote_frontend(f->gw->l3->w, frontend))
+		*why = "no-frontend";
+	else if (!(bf = border_flow_new(f)))
+		*why = "no-memory";
+	else {
+		bf->frontend = strdup(frontend);
+		bf->els = els;
+		bf->start_us = clock_us();
+		return bf;
+	}
+	return NULL;
+}
+
+/* Step 1. NULL, or why not; <bf> is as it was then. */
+static const char *promote_begin(struct border_flow *bf)
+{
+	struct flow *f = bf->f;
+	const char *why = seqtrk_refusal(&f->trk);
 
 	if (why)
 		return why;
-	if (f->border)
-		return "busy";
-	if (!promote_frontend(f->gw->l3->w, frontend))
-		return "no-frontend";
-	bf = border_flow_new(f);
-	if (!bf || hold_start(f, HOLD_DRAIN) < 0) {
-		if (bf)
-			border_flow_free(bf);
+	if (hold_start(f, HOLD_DRAIN) < 0)
 		return "no-memory";
-	}
-	bf->frontend = strdup(frontend);
-	bf->els = els;
+	bf->state = BORDER_ST_DRAINING;
 	bf->start_us = clock_us();
 	flow_set_state(f, FLOW_ST_HELD);
 	if (promote_drained(f)) {
@@ -178,6 +190,67 @@ const char *border_promote(struct flow *f, const char *frontend, enum gateway_el
 		border_drain_poll(bf);
 	}
 	return NULL;
+}
+
+const char *border_promote(struct flow *f, const char *frontend, enum gateway_else els)
+{
+	const char *why = NULL;
+	struct border_flow *bf = promote_record(f, frontend, els, &why);
+
+	if (!bf)
+		return why;
+	why = promote_begin(bf);
+	if (why)
+		border_flow_free(bf);
+	return why;
+}
+
+/* ---- out of the kernel's hands ---- */
+
+const char *border_recall(struct flow *f, const char *frontend)
+{
+	const char *why = NULL;
+	struct border_flow *bf = promote_record(f, frontend, GATEWAY_ELSE_FORWARD, &why);
+	int rc;
+
+	if (!bf)
+		return why;
+	rc = l3_recall(f);
+	if (rc < 0) {
+		border_flow_free(bf);
+		return rc == -ENOENT ? "not-tracked" : "recall";
+	}
+	bf->state = BORDER_ST_RECALLING;
+	border_watch(bf);
+	return NULL;
+}
+
+void border_recall_over(struct border_flow *bf, const char *why)
+{
+	struct flow *f = bf->f;
+
+	l3_promote_refused(f, why);
+	border_done(bf, why);
+	border_flow_free(bf);
+	l3_unrecall(f);
+}
+
+void border_recall_poll(struct border_flow *bf)
+{
+	struct flow *f = bf->f;
+	const char *why;
+
+	if (f->state != FLOW_ST_WATCHED) {
+		border_recall_over(bf, "closing");
+	} else if (seqtrk_known(&f->trk)) {
+		f->recalled = false;
+		list_del(&bf->waiting);
+		why = promote_begin(bf);
+		if (why)
+			border_recall_over(bf, why);
+	} else if (clock_us() - bf->start_us > (uint64_t)gateway_timeout(f->gw, FLOW_TMR_HOLD) * 1000) {
+		border_recall_over(bf, "silent");
+	}
 }
 
 void border_drain_poll(struct border_flow *bf)

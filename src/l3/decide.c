@@ -9,15 +9,19 @@
  *   reject   resets to both ends, then nothing passes
  *   drop     nothing passes
  *
+ * An offloaded flow can be called back: its connection's mark is changed through
+ * ctnetlink, and the tracker learns the numbers from the next packets.
+ *
  * With `option dry-run` a decision is counted and logged, and the flow watched.
  */
-#include <net/if.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
 #include "core/bug.h"
 #include "core/worker.h"
+#include "l3/ct.h"
 #include "l3/hold.h"
 #include "l3/inject.h"
 #include "l3/l3.h"
@@ -192,6 +196,42 @@ void l3_decide(struct flow *f, const struct gateway_decision *dec)
 	case GATEWAY_ACT_COUNT:
 		break;
 	}
+}
+
+/* ---- recall ---- */
+
+static int decide_mark(struct flow *f, enum mark_class cls)
+{
+	struct l3 *l3 = f->gw->l3;
+
+	if (!l3->ct)
+		return -EOPNOTSUPP;
+	return ct_set_mark(l3->ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], mark_bits(l3->mark_mask, cls), l3->mark_mask);
+}
+
+int l3_recall(struct flow *f)
+{
+	int rc = decide_mark(f, MARK_OURS);
+
+	if (rc < 0)
+		return rc;
+	f->mark_class = f->want_class = MARK_OURS;
+	f->seen = FLOW_SEEN_ALL;
+	f->policy = FLOW_POL_NONE;
+	f->recalled = true;
+	seqtrk_relearn(&f->trk);
+	flow_set_state(f, FLOW_ST_WATCHED);
+	return 0;
+}
+
+void l3_unrecall(struct flow *f)
+{
+	f->recalled = false;
+	if (f->state != FLOW_ST_WATCHED || decide_mark(f, MARK_OFFLOADED) < 0)
+		return;
+	f->mark_class = f->want_class = MARK_OFFLOADED;
+	f->seen = FLOW_SEEN_NONE;
+	flow_set_state(f, FLOW_ST_OFFLOADED);
 }
 
 /* ---- the SYN ---- */

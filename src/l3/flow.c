@@ -223,7 +223,7 @@ void flow_assert(const struct flow *f)
 	switch ((enum flow_state)f->state) {
 	case FLOW_ST_OPENING:
 	case FLOW_ST_WATCHED:
-		BUG_ON(f->border);
+		BUG_ON(f->border && !f->recalled);
 		BUG_ON(f->xlate_by != FLOW_XLATE_NONE);
 		break;
 	case FLOW_ST_HELD:

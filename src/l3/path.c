@@ -144,8 +144,9 @@ void l3_watch(struct visit *v)
 
 	if (v->d == FLOW_CLIENT && l3_turn_visit(v))
 		return;
-	/* a pure ACK stands behind what is held of its side, and must not move the edge there */
-	if (f->hold && seg_is_pure_ack(&v->s))
+	/* A pure ACK stands behind what is held of its side, and must not move the edge there; nor over bytes that
+	 * policy has yet to see, for it would not be asked about what then seems to be repeated. */
+	if ((f->hold || f->framing) && seg_is_pure_ack(&v->s))
 		r = seqtrk_hold(&f->trk, v->d, &v->s, path_xlate(f));
 	else
 		r = seqtrk_see(&f->trk, v->d, &v->s, path_xlate(f));

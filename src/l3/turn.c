@@ -292,15 +292,15 @@ static void turn_hold(struct visit *v)
 static bool turn_visit_held(struct visit *v)
 {
 	struct flow *f = v->f;
-	uint32_t nxt = f->trk.side[FLOW_CLIENT].nxt;
-	enum seqtrk_where where = seqtrk_where(&v->s, nxt);
+	uint32_t cut = f->framing ? f->framer_seq : f->trk.side[FLOW_CLIENT].nxt;
+	enum seqtrk_where where = seqtrk_where(&v->s, cut);
 
 	if (v->s.flags & (SEG_SYN | SEG_RST) || where == SEQTRK_BELOW ||
 	    !seqtrk_acceptable(seqtrk_judge(&f->trk, v->d, &v->s, turn_xlate(f))))
 		return false;
 	/* repeated: what was sent on before may have been lost */
 	if (where == SEQTRK_STRADDLES)
-		l3_send_part(f, v->d, &v->s, v->s.seq, nxt);
+		l3_send_part(f, v->d, &v->s, v->s.seq, cut);
 	turn_hold(v);
 	return true;
 }
@@ -370,7 +370,8 @@ bool l3_turn_visit(struct visit *v)
 		f->framing = false;
 		return false;
 	}
-	if (seqtrk_judge(&f->trk, v->d, &v->s, turn_xlate(f)) != SEQTRK_OK)
+	/* what is new to the framer need not be new to the tracker, whose edge an ACK may have moved */
+	if (!seqtrk_acceptable(seqtrk_judge(&f->trk, v->d, &v->s, turn_xlate(f))))
 		return false;
 	if (f->state == FLOW_ST_OPENING) {
 		seqtrk_hold(&f->trk, v->d, &v->s, NULL);
