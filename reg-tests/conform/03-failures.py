@@ -226,6 +226,45 @@ def _(t):
                 time.sleep(0.05)
 
 
+@test("a kept server connection that breaks in the moment of the next request costs no request")
+def _(t):
+    """Stopped meanwhile, the proxy finds request and break in one wake-up, in either order."""
+    go = threading.Event()
+
+    def handler(c):
+        c.recv_req()
+        c.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        if how and len(srv.conns) % 2:
+            go.wait(T)
+            c.abort() if how == "rst" else c.close()
+            return "keep"
+        c.rest()
+
+    for how in ("rst", "fin"):
+        srv = t.server(handler)
+        p = t.proxy(FE, srv=srv)
+        for body in ("", "x" * 10000):
+            for first in (True, False):
+                go.clear()
+                c = p.connect()
+                c.send(GET % "/")
+                c.recv_msg()
+                p.kill(signal.SIGSTOP)
+                if first:
+                    go.set()
+                    time.sleep(0.05)
+                c.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                time.sleep(0.05)
+                go.set()
+                time.sleep(0.05)
+                p.kill(signal.SIGCONT)
+                t.eq(c.recv_msg().status, 200, "%s, %d bytes" % (how, len(body)))
+                c.close()
+                time.sleep(0.05)
+                if len(srv.conns) % 2:
+                    p.ask(GET % "/")  # the next one is broken off again
+
+
 @test("connections refused are tried at another server")
 def _(t):
     good = t.server(answer())
@@ -411,6 +450,13 @@ def _(t):
     c.close()
     time.sleep(0.3)
     t.check(srv.conns[0].eof, "the server's connection stays")
+    srv = t.server(lambda c: (c.recv_req(), time.sleep(0.3), c.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), c.rest())
+                   and None)
+    p = t.proxy(FE, srv=srv)
+    c = p.connect()
+    c.send(GET % "/")
+    c.shut()
+    t.eq(c.recv_msg().body, b"ok", "without the option, half closed")
 
 
 main()

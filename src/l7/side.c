@@ -197,15 +197,16 @@ static bool side_finish(struct stream *s, int d)
 	return true;
 }
 
-/* The peer takes no more. A server may have answered and closed: what it sent is still read. */
+/* The peer takes no more. A server may have answered and closed: what it sent is still read. If it did not, what is
+ * kept may go to another. */
 static bool side_send_failed(struct stream *s, int d, int err)
 {
 	struct side *sd = &s->side[d];
 
 	if (d == 0)
 		return side_broke(s, d, err);
-	side_keep_end(s);
-	side_drop_out(s, 1);
+	if (!side_keeps(s))
+		side_drop_out(s, 1);
 	sd->flags |= SIDE_SHUT;
 	sd->err = -err;
 	if (s->is_http)
@@ -226,7 +227,8 @@ bool side_send(struct stream *s, int d)
 	if (!tx && !rx)
 		return side_finish(s, d);
 	if (to->flags & (SIDE_SHUT | SIDE_ERR)) {
-		side_keep_end(s);
+		if (d == 1 && side_keeps(s))
+			return false;
 		side_drop_out(s, d);
 		return true;
 	}

@@ -337,7 +337,7 @@ static bool stream_client_gone(struct stream *s)
 		return s->st != STREAM_LINGER;
 	if (!(c->flags & SIDE_EOF) || !be || !(be->opt & PX_OPT_ABRTCLOSE))
 		return false;
-	return waiting;
+	return waiting || (s->st == STREAM_XFER && s->is_http && s->txn && s->txn->res_st == RES_HEAD);
 }
 
 static void stream_client_abort(struct stream *s)
