@@ -231,6 +231,16 @@ backend qb
     mode http
     server s {silent} maxconn 1
     server r {dead} backup
+frontend u
+    mode http
+    bind {fe5}
+    default_backend ub
+backend ub
+    mode http
+    retries 0
+    balance first
+    server s {silent} maxconn 1
+    server u unix@/nowhere/at/all maxconn 1
 frontend s
     mode http
     timeout http-request 1s
@@ -238,7 +248,7 @@ frontend s
     default_backend b
 """, srv=srv, silent=silent, n=0, dead="127.0.0.1:1", crt=crt())
         keep = []
-        for fe in ("fe", "fe2", "fe3", "fe4"):
+        for fe in ("fe", "fe2", "fe3", "fe4", "fe5"):
             for data in ("", "GET / HTT", GET % "/", GET % "/big", GET % "/slow",
                          "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nab"):
                 for _ in range(3):

@@ -148,6 +148,7 @@ static void l7_destroy(struct worker *w)
 
 	if (!l7)
 		return;
+	l7->ending = true;
 	list_for_each_safe(s, next, &l7->streams, node) {
 		s->killed = true;
 		stream_end(s);

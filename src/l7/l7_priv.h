@@ -143,6 +143,7 @@ struct l7 {
 	struct list proxies;       /* struct proxy, in the configuration's order */
 	struct list listeners;
 	struct list streams;       /* struct stream, oldest first */
+	bool ending;               /* everything is taken down: what becomes free serves nobody */
 	struct list fresh;         /* listeners of a prepare() under way */
 	unsigned nb_streams, max_streams; /* accepted and promoted connections */
 	unsigned maxconn;

@@ -383,6 +383,7 @@ static void proxy_gone(struct proxy *px)
 	struct server *s, *next;
 
 	px->gone = true;
+	px->full = false; /* ->cfg may go before the last stream does */
 	list_del(&px->node);
 	list_for_each_safe(s, next, &px->servers, node)
 		server_gone(s);

@@ -31,10 +31,11 @@ void queue_del(struct stream *s)
 
 static bool queue_any_free(struct proxy *px)
 {
+	bool backup = !proxy_usable(px, false);
 	struct server *srv;
 
 	list_for_each(srv, &px->servers, node)
-		if (server_usable(srv) && (!srv->cfg->maxconn || srv->cur < srv->cfg->maxconn))
+		if (srv->cfg->backup == backup && server_usable(srv) && (!srv->cfg->maxconn || srv->cur < srv->cfg->maxconn))
 			return true;
 	return false;
 }
@@ -51,7 +52,7 @@ static bool queue_hopeless(const struct proxy *px)
 
 void queue_run(struct proxy *px)
 {
-	if (px->queue_running)
+	if (px->queue_running || px->l7->ending)
 		return;
 	px->queue_running = true;
 	proxy_get(px);
