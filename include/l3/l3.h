@@ -112,6 +112,8 @@ void l3_established(struct visit *v);
 void l3_decide(struct flow *f, const struct gateway_decision *dec);
 /* Judges the held turn of a HELD flow again; <final>: nothing more will come. (turn.c) */
 void l3_turn_judge(struct flow *f, bool final);
+/* Does policy look at the flow's turns? */
+bool l3_turn_wanted(const struct flow *f);
 /* The client's next payload. True: the visit was taken care of. (turn.c) */
 bool l3_turn_visit(struct visit *v);
 /* The server's payload moved its edge from <nxt> on. */

@@ -146,7 +146,7 @@ void l3_watch(struct visit *v)
 		return;
 	/* A pure ACK stands behind what is held of its side, and must not move the edge there; nor over bytes that
 	 * policy has yet to see, for it would not be asked about what then seems to be repeated. */
-	if ((f->hold || f->framing) && seg_is_pure_ack(&v->s))
+	if ((f->hold || l3_turn_wanted(f)) && seg_is_pure_ack(&v->s))
 		r = seqtrk_hold(&f->trk, v->d, &v->s, path_xlate(f));
 	else
 		r = seqtrk_see(&f->trk, v->d, &v->s, path_xlate(f));

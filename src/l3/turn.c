@@ -34,6 +34,11 @@ static bool turn_has_rules(const struct gateway_conf *c)
 	return c->content.count || c->dflt.act != GATEWAY_ACT_WATCH;
 }
 
+bool l3_turn_wanted(const struct flow *f)
+{
+	return f->policy == FLOW_POL_PROMOTE || (f->policy == FLOW_POL_OPEN && turn_has_rules(f->gw->conf));
+}
+
 static const struct xlate *turn_xlate(const struct flow *f)
 {
 	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
@@ -366,7 +371,7 @@ bool l3_turn_visit(struct visit *v)
 		return turn_visit_held(v);
 	if (!v->s.data_len || v->s.flags & (SEG_SYN | SEG_RST) || (f->trk.f & SEQTRK_C_SYNACK) == 0)
 		return false;
-	if (f->policy != FLOW_POL_PROMOTE && (f->policy != FLOW_POL_OPEN || !turn_has_rules(f->gw->conf))) {
+	if (!l3_turn_wanted(f)) {
 		f->framing = false;
 		return false;
 	}
