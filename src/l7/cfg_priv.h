@@ -83,17 +83,15 @@ struct srv_cfg {
 	unsigned id;               /* from 1, in order */
 	enum srv_addr_kind kind;
 	struct addr addr;          /* INET; port 0: the client's (dst) port is kept */
-	int port_delta;            /* "+n"/"-n" ports are not for now: 0 */
 	char *path;                /* UNIX */
 	char *app;                 /* APP */
 	char *addr_text;           /* as written */
 	bool check, backup, disabled;
-	unsigned inter_ms, fastinter_ms, downinter_ms, rise, fall, weight, maxconn, slowstart_ms;
+	unsigned inter_ms, fastinter_ms, downinter_ms, rise, fall, weight, maxconn;
 	struct addr check_addr;    /* `addr`; family AF_UNSPEC: the server's */
 	unsigned check_port;       /* `port`; 0: the server's */
-	bool send_proxy, send_proxy_v2;
 	/* ssl */
-	bool ssl, verify_none, check_ssl;
+	bool ssl, verify_none;
 	char *ca_file, *crt, *sni_text, *verifyhost, *alpn, *ciphers;
 	unsigned ssl_min, ssl_max;
 	struct sample_expr *sni;
@@ -108,7 +106,7 @@ struct bind_cfg {
 	int line;
 	struct cfg_addr addr;      /* one address, port_last unused */
 	bool promoted;             /* bind promoted@ */
-	bool transparent, v4v6, v6only, accept_proxy, defer_accept, nice;
+	bool transparent, v4v6, v6only, defer_accept;
 	char *name, *interface;
 	unsigned backlog, maxconn, mode, uid, gid;
 	bool has_mode;

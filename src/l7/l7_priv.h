@@ -88,7 +88,7 @@ struct server {
 	unsigned good, bad;        /* successes or failures in a row */
 	uint64_t fails, check_us;
 	int check_result;          /* enum probe_result, -1: none yet */
-	int check_code, check_errno;
+	int check_code;
 
 	struct list suspects;      /* streams waiting for the endpoint's word */
 };
@@ -106,7 +106,6 @@ struct proxy {
 	struct list queue;         /* streams that wait for a server, oldest first */
 	unsigned nb_queue, queue_max;
 	bool queue_running;
-	unsigned rr_last;          /* balance.c's */
 	struct list listeners;     /* struct listener */
 	/* [0] as a frontend, [1] as a backend */
 	unsigned cur[2], max[2];
@@ -149,13 +148,11 @@ struct l7 {
 	unsigned maxconn;
 	bool full;
 	uint64_t next_id, conn_total, req_total, ssl_total;
-	unsigned ssl_cur;
 	struct freq conn_rate, sess_rate, req_rate;
 	struct task refresh;       /* idle streams take the new configuration */
 	struct pool *p_stream, *p_txn, *p_buf;
 	unsigned bufsize;
 	struct buf scratch;        /* for log lines and the like; grows once */
-	uint32_t log_seq;
 	uint64_t rnd;
 };
 

@@ -94,10 +94,8 @@ struct txn {
 	bool body_bad;            /* the request's body is framed wrongly */
 	bool res_bad;             /* the response's body is */
 	int status;               /* sent to the client; -1: none */
-	uint64_t res_bytes;
 	struct str line;          /* the request line as received, for logs; arena */
 	struct str method, uri;   /* within line */
-	uint16_t added_hdrs;
 	struct http_hdr hdr[HTTP_HDR_CAP];
 };
 
@@ -131,7 +129,6 @@ struct stream {
 	struct side side[2];
 	struct addr src, dst;
 	char in_if[16];
-	struct listener *li;       /* borrows: where it came in; NULL when promoted or the listener is gone */
 	const struct px_cfg *fe_cfg, *be_cfg; /* borrow from ->ep; be_cfg NULL: not chosen */
 	struct proxy *fe, *be;     /* counted */
 	struct server *srv;        /* counted: of this transaction; keeps a slot while srv_slot */
@@ -240,7 +237,6 @@ bool http_xfer(struct stream *s);
 bool http_send_request(struct stream *s);       /* the edited head into side[1].tx; false: answered with an error */
 bool http_req_body(struct stream *s);
 bool http_head_fits(const struct buf *b, size_t n); /* a head of <n> bytes, with what rules may add to it */
-bool http_response(struct stream *s);
 void http_reparse_sent(struct stream *s);       /* views of the head that lies in side[1].tx, for expressions */
 bool http_retry_ok(const struct stream *s, unsigned what); /* may the request be sent again for this failure? */
 void http_txn_close(struct stream *s);          /* response passed: next request or end */

@@ -23,7 +23,6 @@ struct tls_bind *tls_bind_new(const struct bind_cfg *b, char **err);
 struct tls_bind *tls_bind_get(struct tls_bind *t);
 void tls_bind_put(struct tls_bind *t); /* NULL is fine */
 struct tls_server *tls_server_new(const struct srv_cfg *s, char **err);
-struct tls_server *tls_server_get(struct tls_server *t);
 void tls_server_put(struct tls_server *t);
 
 /* Puts TLS on an attached conn; the handshake starts with conn->ops->handshake(). 0 or -ENOMEM. */

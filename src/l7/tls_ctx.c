@@ -382,12 +382,6 @@ fail:
 	return NULL;
 }
 
-struct tls_server *tls_server_get(struct tls_server *t)
-{
-	__atomic_add_fetch(&t->refs, 1, __ATOMIC_RELAXED);
-	return t;
-}
-
 void tls_server_put(struct tls_server *t)
 {
 	if (!t || __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL))
