@@ -95,6 +95,10 @@ struct gateway *gateway_new(struct l3 *l3, const struct gateway_conf *c, struct 
 void gateway_put(struct gateway *gw);
 unsigned gateway_timeout(const struct gateway *gw, enum flow_timer tmr);
 
+/* Is a packet from <src> to <dst> one that a `match` line of <gw> describes? 1: it goes the way of the connection's first
+ * packet, -1: back, 0: neither. Interfaces that are 0 are not known and fit. */
+int gateway_matches(struct gateway *gw, const struct addr *src, const struct addr *dst, uint32_t in_if, uint32_t out_if);
+
 /* tcp-request connection. False: no rule is final, nothing is decided. */
 bool gateway_judge_syn(struct gateway *gw, struct flow *f, struct gateway_decision *out);
 /* tcp-request content, then default-action. <head>: of the request that the turn begins with, or NULL. False: more

@@ -34,9 +34,10 @@
  *   SYN of class ours queued in PREROUTING, no record (daemon restarted)
  *                                NF_REPEAT, MARK_REQ(MARK_NONE): it comes again from FORWARD, as new
  *   packet of ours, not a SYN, no record ("no-syn")
- *                                NF_REPEAT, MARK_REQ(MARK_OFFLOADED)
- *   queued in FORWARD, not a SYN: the tracker forgot it (conntrack -F). With a record: treat as
- *                                usual and NF_REPEAT with the class the flow should have; without: NF_ACCEPT
+ *                                a record is made, its numbers are learnt; policy may offload it at once
+ *   queued in FORWARD, not a first SYN: the tracker forgot it (conntrack -F), or a forged SYN made a new
+ *                                entry. NF_REPEAT with the class the flow should have; what no match line
+ *                                describes: NF_ACCEPT
  *   change class with no packet at hand
  *                                ct_set_mark(.., mark_bits(mask, class), mask)
  *   socket to / off the queue    SO_MARK = mark_put(foreign, mask, MARK_SOCK_QUEUE / MARK_SOCK_DIRECT)

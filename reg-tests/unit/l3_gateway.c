@@ -227,14 +227,47 @@ Test(l3_gateway, with_dry_run_everything_passes)
 	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
 }
 
-Test(l3_gateway, packets_without_a_record_are_taken_off_the_queue)
+Test(l3_gateway, a_connection_that_began_unseen_is_judged_and_cannot_be_promoted)
 {
-	gt_up(RULES);
-	uint32_t id = gt_c2s(C1, S1, SEG_ACK, "data");
+	gt_up(" tcp-request content promote fe_in else reject if { path_beg /must }\n"
+	      " tcp-request content promote fe_in if { path_beg /may }\n");
+	gt_refuse = "no-syn";
+	uint32_t id = gt_c2s(C1, S1, SEG_ACK, REQ("/may"));
 
 	cr_expect_eq(gt_got(id)->req, MARK_OFFLOADED);
-	cr_expect_eq(gt_l3->no_record, 1);
+	gt_later(100000);
+	id = gt_in(&(struct pkt){ .v6 = true, .seq = C1, .ack = S1, .flags = SEG_ACK, .win = 60000, .data = REQ("/must"),
+				  .data_len = sizeof(REQ("/must")) - 1 }, PKTQ_HOOK_FORWARD);
+	cr_expect(gt_dropped(id));
+	cr_expect_geq(gt_nsent, 1);
+}
+
+Test(l3_gateway, without_rules_a_connection_that_began_unseen_is_left_to_the_kernel)
+{
+	gt_up("");
+	uint32_t id = gt_s2c(S1, C1, SEG_ACK, "data");
+
+	cr_expect_eq(gt_got(id)->req, MARK_OFFLOADED);
+	cr_expect_eq(gt_flow_1()->side[FLOW_SERVER].port, PKT_SRV_PORT);
+}
+
+Test(l3_gateway, what_no_match_line_describes_is_none_of_ours)
+{
+	gt_up(RULES);
+	uint32_t id = gt_in(&(struct pkt){ .reverse = true, .seq = 1, .flags = SEG_SYN, .win = 100 }, PKTQ_HOOK_FORWARD);
+
+	cr_expect_eq(gt_got(id)->action, PKTQ_ACCEPT);
 	cr_expect_eq(gt_l3->flows.count, 0);
+}
+
+Test(l3_gateway, a_forged_syn_from_the_server_makes_the_class_be_said_again)
+{
+	gt_up(RULES);
+	gt_handshake();
+	uint32_t id = gt_in(&(struct pkt){ .reverse = true, .seq = 77, .flags = SEG_SYN, .win = 100 }, PKTQ_HOOK_FORWARD);
+
+	cr_expect_eq(gt_got(id)->req, MARK_OURS);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
 }
 
 Test(l3_gateway, a_syn_of_ours_without_a_record_comes_again_as_new)

@@ -44,12 +44,16 @@ static void decide_send_rst(struct flow *f, int to, uint32_t seq)
 		.src = f->side[!to],
 		.dst = f->side[to],
 		.seq = seq,
-		.ack = f->trk.side[to].nxt,
-		.flags = SEG_RST | SEG_ACK,
+		.flags = SEG_RST,
 	};
 	uint8_t pkt[SEG_BUILD_MAX];
-	int n = seg_build(&sp, pkt, sizeof(pkt));
+	int n;
 
+	if (f->trk.side[to].f & SEQTRK_F_NXT) {
+		sp.ack = f->trk.side[to].nxt;
+		sp.flags |= SEG_ACK;
+	}
+	n = seg_build(&sp, pkt, sizeof(pkt));
 	if (n > 0)
 		inject_wire(f->gw->l3->inject, pkt, (uint32_t)n, f->foreign_mark);
 }
@@ -63,11 +67,11 @@ void l3_flow_reset(struct flow *f)
 		uint32_t acked = xlate_seq(decide_xlate(f), !d, f->trk.side[d].ack);
 		uint32_t edge = xlate_seq(decide_xlate(f), !d, f->trk.side[!d].nxt);
 
-		if (!(f->trk.side[d].f & SEQTRK_F_NXT))
-			continue;
-		if (f->trk.side[!d].f & SEQTRK_F_NXT)
+		bool has_edge = f->trk.side[!d].f & SEQTRK_F_NXT;
+
+		if (has_edge)
 			decide_send_rst(f, d, edge);
-		if ((f->trk.side[d].f & SEQTRK_F_ACK) && acked != edge)
+		if ((f->trk.side[d].f & SEQTRK_F_ACK) && !(has_edge && acked == edge))
 			decide_send_rst(f, d, acked);
 	}
 }

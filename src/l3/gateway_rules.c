@@ -6,6 +6,7 @@
  * ctx->owner; decide.c does it. `promote` is border's (border/actions.c).
  */
 #include <net/if.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "core/worker.h"
@@ -29,6 +30,55 @@ static const char *gateway_ifname(struct l3 *l3, uint32_t idx)
 			n->name[0] = '\0';
 	}
 	return n->name[0] ? n->name : NULL;
+}
+
+/* ---- match lines ---- */
+
+/* <word> as iptables has it: "eth0", or "eth+" for all that begin so. */
+static bool gateway_match_if(struct l3 *l3, const char *word, uint32_t idx)
+{
+	const char *name;
+	size_t n = strlen(word);
+
+	if (!n || !idx)
+		return true;
+	name = gateway_ifname(l3, idx);
+	if (!name)
+		return false;
+	return word[n - 1] == '+' ? strncmp(word, name, n - 1) == 0 : strcmp(word, name) == 0;
+}
+
+static bool gateway_match_net(const struct netmask *m, const struct addr *a)
+{
+	return m->net.family == AF_UNSPEC || netmask_match(m, a);
+}
+
+static bool gateway_match_one(struct l3 *l3, const struct steer_match *m, const struct addr *src, const struct addr *dst,
+			      uint32_t in_if, uint32_t out_if)
+{
+	unsigned i;
+
+	if (!gateway_match_net(&m->src, src) || !gateway_match_net(&m->dst, dst) || !gateway_match_if(l3, m->in, in_if) ||
+	    !gateway_match_if(l3, m->out, out_if))
+		return false;
+	for (i = 0; i < m->nb_ports; i++)
+		if (dst->port >= m->ports[i].lo && dst->port <= m->ports[i].hi)
+			return true;
+	return m->nb_ports == 0;
+}
+
+int gateway_matches(struct gateway *gw, const struct addr *src, const struct addr *dst, uint32_t in_if, uint32_t out_if)
+{
+	const struct gateway_conf *c = gw->conf;
+	unsigned i;
+
+	for (i = 0; i < c->nb_match; i++)
+		if (gateway_match_one(gw->l3, &c->match[i], src, dst, in_if, out_if))
+			return 1;
+	for (i = 0; i < c->nb_match; i++)
+		if (gateway_match_one(gw->l3, &c->match[i], dst, src, out_if, in_if))
+			return -1;
+	return 0;
 }
 
 static void gateway_ctx(struct gateway *gw, struct flow *f, struct policy_ctx *ctx, struct gateway_decision *dec)

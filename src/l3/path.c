@@ -74,25 +74,59 @@ static void path_new_flow(struct visit *v, struct gateway *gw)
 		l3_forward(v);
 }
 
-static void path_no_flow(struct visit *v, struct gateway *gw)
+/* A connection that began unseen. It is a flow all the same, for policy may say what happens to one that cannot be
+ * promoted; its numbers are learnt, as far as they are needed. */
+static void path_blind(struct visit *v, struct gateway *gw, bool from_client)
 {
-	bool syn = (v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN;
+	const struct addr *cli = from_client ? &v->s.src : &v->s.dst, *srv = from_client ? &v->s.dst : &v->s.src;
+	struct flow *f = NULL;
 
-	if (!syn) {
-		v->l3->no_record++;
-		gateway_count(&gw->unsupported, "no-syn");
-		if (v->p->hook == PKTQ_HOOK_PREROUTING)
-			l3_forward_class(v, MARK_OFFLOADED);
-		else
-			l3_accept(v);
+	gateway_count(&gw->unsupported, "no-syn");
+	if (!gw->conf->maxflows || gw->flows < gw->conf->maxflows)
+		f = flow_new(&v->l3->flows, gw, cli, srv);
+	if (!f) {
+		l3_forward_class(v, MARK_OFFLOADED);
 		return;
 	}
-	if (v->p->hook == PKTQ_HOOK_PREROUTING) /* it comes again in FORWARD, as new */
-		l3_forward_class(v, MARK_NONE);
-	else if (gw->removed || v->l3->w->stopping)
-		l3_forward_class(v, MARK_OFFLOADED);
+	v->f = f;
+	v->d = from_client ? FLOW_CLIENT : FLOW_SERVER;
+	f->q = v->q;
+	f->in_if = from_client ? v->p->in_if : v->p->out_if;
+	f->out_if = from_client ? v->p->out_if : v->p->in_if;
+	f->foreign_mark = mark_foreign(v->p->mark, v->l3->mark_mask);
+	f->packets[v->d]++;
+	f->bytes[v->d] += v->s.data_len;
+	f->mark_class = MARK_NONE;
+	f->want_class = gw->conf->block ? MARK_HARD : MARK_OURS;
+	f->last_dir = FLOW_SERVER; /* what the client says next begins a turn */
+	seqtrk_init_blind(&f->trk, cli->family == AF_INET6);
+	flow_set_state(f, FLOW_ST_WATCHED);
+	if (!l3_turn_wanted(f))
+		l3_decide(f, &(struct gateway_decision){ .act = GATEWAY_ACT_FORWARD });
+	l3_flow_packet(v);
+}
+
+static void path_no_flow(struct visit *v, struct gateway *gw)
+{
+	bool syn = (v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN, forward = v->p->hook == PKTQ_HOOK_FORWARD;
+	int way = gateway_matches(gw, &v->s.src, &v->s.dst, v->p->in_if, v->p->out_if);
+
+	if (syn && way >= 0) {
+		if (!forward) /* it comes again in FORWARD, as new */
+			l3_forward_class(v, MARK_NONE);
+		else if (gw->removed || v->l3->w->stopping)
+			l3_forward_class(v, MARK_OFFLOADED);
+		else
+			path_new_flow(v, gw);
+		return;
+	}
+	v->l3->no_record++;
+	if (!(v->s.flags & (SEG_SYN | SEG_RST | SEG_FIN)) && way && !gw->removed && !v->l3->w->stopping)
+		path_blind(v, gw, way > 0);
+	else if (forward)
+		l3_accept(v);
 	else
-		path_new_flow(v, gw);
+		l3_forward_class(v, MARK_OFFLOADED);
 }
 
 /* ---- packets of a flow ---- */

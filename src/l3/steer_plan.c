@@ -110,7 +110,8 @@ static unsigned put_ports(struct buf *out, const struct steer_match *m, unsigned
 }
 
 /* Rules of STANDIN_FWD for one match line: a connection's first packet; with <stray>, packets of either
- * direction of connections that the tracker does not know (any more). */
+ * direction of connections that the tracker does not know (any more). Back to the client that includes SYNs: a
+ * forged one makes a new entry without class, which the daemon must hear of. */
 static void gen_match(struct steer_gen *g, const struct steer_match *m, const char *target, bool stray,
 		      bool reverse)
 {
@@ -122,8 +123,11 @@ static void gen_match(struct steer_gen *g, const struct steer_match *m, const ch
 		put_if(g->out, "-o", reverse ? m->in : m->out);
 		put_net(g->out, "-s", reverse ? &m->dst : &m->src);
 		put_net(g->out, "-d", reverse ? &m->src : &m->dst);
-		buf_printf_grow(g->out, " -p tcp -m tcp %s--tcp-flags FIN,SYN,RST,ACK SYN",
-				stray ? "! " : "");
+		if (stray && reverse)
+			buf_printf_grow(g->out, " -p tcp");
+		else
+			buf_printf_grow(g->out, " -p tcp -m tcp %s--tcp-flags FIN,SYN,RST,ACK SYN",
+					stray ? "! " : "");
 		i = put_ports(g->out, m, i, reverse);
 		buf_printf_grow(g->out, " -g %s\n", target);
 	} while (i < m->nb_ports);

@@ -49,14 +49,15 @@ static const struct xlate *turn_xlate(const struct flow *f)
 /* The framer's first byte is <seq>: the connection's first, or where a client begins to speak again. */
 static bool turn_begin_framing(struct flow *f, uint32_t seq)
 {
-	bool first = seq_le(f->trk.side[FLOW_CLIENT].nxt, f->trk.side[FLOW_CLIENT].isn + 1);
+	const struct seqtrk_side *cli = &f->trk.side[FLOW_CLIENT];
+	bool first = (cli->f & SEQTRK_F_SYN) && seq_le(cli->nxt, cli->isn + 1);
 
 	/* rules came with a reload in the middle of a turn: the next one begins when the server has spoken */
 	if (!first && f->last_dir != FLOW_SERVER)
 		return false;
 	framer_init(&f->framer);
 	answers_reset(&f->answers);
-	f->framer_seq = first ? f->trk.side[FLOW_CLIENT].isn + 1 : f->trk.side[FLOW_CLIENT].nxt;
+	f->framer_seq = first ? cli->isn + 1 : seq;
 	f->framing = true;
 	return true;
 }
@@ -369,7 +370,7 @@ bool l3_turn_visit(struct visit *v)
 
 	if (f->state == FLOW_ST_HELD)
 		return turn_visit_held(v);
-	if (!v->s.data_len || v->s.flags & (SEG_SYN | SEG_RST) || (f->trk.f & SEQTRK_C_SYNACK) == 0)
+	if (!v->s.data_len || v->s.flags & (SEG_SYN | SEG_RST) || !(f->trk.f & (SEQTRK_C_SYNACK | SEQTRK_C_LEARNT)))
 		return false;
 	if (!l3_turn_wanted(f)) {
 		f->framing = false;

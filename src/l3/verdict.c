@@ -72,8 +72,9 @@ void l3_forward(struct visit *v)
 
 	if (f->xlate_by == FLOW_XLATE_DAEMON)
 		xlate_apply(&f->xl, v->d, &v->s);
-	/* the kernel's tracker had forgotten it: the chain in FORWARD took it for new */
-	if (v->p->hook == PKTQ_HOOK_FORWARD && !(v->s.flags & SEG_SYN))
+	/* the kernel's tracker had forgotten it, or was told of another connection by a forged SYN: its entry is new, and
+	 * knows no class. Only of its first packets is that not so. */
+	if (v->p->hook == PKTQ_HOOK_FORWARD && f->state != FLOW_ST_OPENING)
 		f->mark_class = MARK_NONE;
 	if (f->mark_class == f->want_class) {
 		l3_accept(v);
