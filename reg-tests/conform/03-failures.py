@@ -335,6 +335,45 @@ listen l
     t.eq(slow.recv_msg().body, b"ok", "slow")
 
 
+@test("a request that waits for a slot does not go to the server of the request before it")
+def _(t):
+    go = threading.Event()
+
+    def slow(c):
+        while True:
+            r = c.recv_req()
+            if "/hold" in r.start:
+                go.wait(T)
+            c.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(r.raw + r.body) + r.raw + r.body)
+
+    one, two = t.server(slow), t.server(echo)
+    p = t.proxy("""
+frontend f
+    mode http
+    bind {fe}
+    use_backend two if { path /two }
+    default_backend one
+backend one
+    mode http
+    server s {one} maxconn 1
+backend two
+    mode http
+    server s {two}
+""", one=one, two=two)
+    a, b = p.connect(), p.connect()
+    a.send(GET % "/hold")
+    b.send(GET % "/two")
+    b.recv_msg()
+    b.send("POST /one HTTP/1.1\r\nHost: h\r\nContent-Length: 40\r\n\r\nGET /smuggled HTTP/1.1\r\nX: 45678901234\r\n\r\n")
+    time.sleep(0.1)
+    go.set()
+    a.recv_msg()
+    r = b.recv_msg()
+    t.check(r.body.startswith(b"POST /one "), "answer %r" % r.body)
+    t.check(b"/one" not in two.seen[0], "the other server got it, too")
+    t.check(not any(x.startswith(b"GET /smuggled") for x in one.seen), "the body arrived as a request")
+
+
 TCP = """
 listen l
     mode tcp

@@ -113,7 +113,7 @@ def _(t):
             sizes.append(rss(p) >> 10)
         if t.wrong:
             return
-    t.check(SAN or sizes[4] - sizes[1] < 2048, "KB after each 30 reloads: %r" % sizes)
+    t.check(SAN or sizes[4] - sizes[1] < 8192, "KB after each 30 reloads: %r" % sizes)
 
 
 @test("servers come, go and move; frontends go; requests under way end well")

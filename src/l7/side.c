@@ -282,6 +282,8 @@ static int side_events(const struct stream *s, int d)
 		return 0;
 	if (!(sd->flags & (SIDE_EOF | SIDE_ERR)) && side_room(s, d))
 		ev |= EV_READ;
+	if (d == 1 && s->st != STREAM_XFER)
+		return ev;
 	if ((sd->flags & SIDE_STALLED) && !(sd->flags & (SIDE_SHUT | SIDE_ERR)) && side_pending_out(s, d))
 		ev |= EV_WRITE;
 	return ev;

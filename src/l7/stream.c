@@ -369,7 +369,8 @@ static bool stream_steps(struct stream *s)
 	}
 }
 
-/* Sends and reads once on each side where something is known to be possible. */
+/* Sends and reads once on each side where something is known to be possible. Only in XFER is the server's connection
+ * that of this request: before, while it waits for a slot, it may be what the one before left. */
 static bool stream_io(struct stream *s)
 {
 	bool moved = false;
@@ -378,7 +379,7 @@ static bool stream_io(struct stream *s)
 		struct side *sd = &s->side[d];
 
 		if (conn_is_open(&sd->conn) && sd->conn.hs_done && !(sd->flags & SIDE_STALLED) &&
-		    !(d == 1 && s->st == STREAM_CONNECT))
+		    (d == 0 || s->st == STREAM_XFER))
 			moved |= side_send(s, d);
 	}
 	for (int d = 0; d < 2; d++)
