@@ -22,7 +22,7 @@ for addr in $S4 $S6; do
 	capture_off
 	is "$addr: the transfer is whole" "$(word sha256 "$(cat "$T/get.log")")" "$big_sum"
 	has "$addr: the connection ends well" "$(cat "$T/get.log")" 'responses=1 result=ok'
-	more "$addr: promoted and demoted while it ran" "$cycles" 3
+	cycled "$addr: while it ran" 3
 	less "$addr: longest stall, ms" "$(word gap_ms "$(cat "$T/get.log")")" $stall
 	wire_clean client
 	wire_clean server
@@ -38,7 +38,7 @@ for addr in $S4 $S6; do
 		wait $call
 		is "$addr: ramp $load: every byte in its place" $? 0
 		said=$(cat "$T/ramp.log")
-		more "$addr: ramp $load: cycles" "$cycles" 1
+		cycled "$addr: ramp $load" 1
 		less "$addr: ramp $load: longest stall there, ms" "$(word c2s_gap_ms "$said")" $stall
 		less "$addr: ramp $load: longest stall back, ms" "$(word s2c_gap_ms "$said")" $stall
 	done

@@ -21,7 +21,7 @@ on_wire() {
 		is "$1, $addr: every byte in its place" $? 0
 		capture_off
 		said=$(cat "$T/ramp.log")
-		more "$1, $addr: cycles" "$cycles" 3
+		cycled "$1, $addr" 3
 		[ -z "${SAN-}" ] || continue
 		less "$1, $addr: longest stall there, ms" "$(word c2s_gap_ms "$said")" "$5"
 		less "$1, $addr: longest stall back, ms" "$(word s2c_gap_ms "$said")" "$5"

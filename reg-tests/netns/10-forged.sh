@@ -28,7 +28,7 @@ for addr in $S4 $S6; do
 	is "$addr: it is watched still" "$(flow_by true .state)" watched
 	has "$addr: and works" "$(talk /plain)" 'status=200'
 	has "$addr: and can be promoted" "$(talk /inspect)" 'status=200'
-	is "$addr: as it was" "$(flow_by true .promotions)" 1
+	is "$addr: as it was" "$(flow_by true "\"\(.promotions) \(.refused)\"")" "1 "
 	wait_for 3 flow_is true translated
 	forged
 	is "$addr: it is translated still" "$(flow_by true .state)" translated

@@ -524,6 +524,11 @@ capture_off() {
 	captures=
 }
 
+# cycled WHAT AT_LEAST: how often cycle() went both ways, and if not, what ended it
+cycled() {
+	if [ "$cycles" -ge "$2" ]; then ok "$1: promoted and demoted $cycles times"; else not_ok "$1: $cycles cycles, $cycle_end"; fi
+}
+
 # wire_clean HOST [CONNECTIONS]: every captured connection has one handshake and no reset
 wire_clean() {
 	sum=$("$tools/pcapsum" "$T/$1.pcap")
