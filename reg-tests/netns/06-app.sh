@@ -22,7 +22,7 @@ is "no request failed" "$(word failed "$said")" 0
 more "there was load" "$(word requests "$said")" 1000
 is "no client connection was lost" "$(word closed "$said")" 0
 takeover=$(word takeover_ms "$said")
-less "from the kill to the standby's first answer, ms" "${takeover%.*}" "$([ -n "${SAN-}" ] && echo 1500 || echo 500)"
+brief "from the kill to the standby's first answer, ms" "${takeover%.*}" 300
 is "the standby is the primary" "$(instance primary .pid)" "$standby"
 is "raised in place to the specification" "$(cgroup_memory "$standby")" "$spec"
 is "one failover is counted" "$(app .failovers)" 1

@@ -22,9 +22,8 @@ on_wire() {
 		capture_off
 		said=$(cat "$T/ramp.log")
 		cycled "$1, $addr" 3
-		[ -z "${SAN-}" ] || continue
-		less "$1, $addr: longest stall there, ms" "$(word c2s_gap_ms "$said")" "$5"
-		less "$1, $addr: longest stall back, ms" "$(word s2c_gap_ms "$said")" "$5"
+		brief "$1, $addr: longest stall there, ms" "$(word c2s_gap_ms "$said")" "$5"
+		brief "$1, $addr: longest stall back, ms" "$(word s2c_gap_ms "$said")" "$5"
 		has_not "$1, $addr: no reset" "$("$tools/pcapsum" "$T/client.pcap")" 'rst=[1-9]'
 	done
 	standin_down

@@ -61,6 +61,13 @@ less() {
 more() {
 	if [ "${2:-x}" -ge "$3" ] 2>/dev/null; then ok "$1 ($2 >= $3)"; else not_ok "$1: got '$2', wanted at least $3"; fi
 }
+# brief WHAT MS LIMIT: a time of at most LIMIT ms on a machine that has nothing else to do, more on a loaded one
+# and with sanitizers
+brief() {
+	brief_limit=$(awk -v ms="$3" -v n="$(getconf _NPROCESSORS_ONLN)" -v san="${SAN-}" \
+		'{ print int(ms * (1 + ($1 > n ? $1 / n : 0)) * (san ? 4 : 1)) }' /proc/loadavg)
+	less "$1" "$2" "$brief_limit"
+}
 # has WHAT TEXT PATTERN, has_not: a grep -E pattern
 has() {
 	if printf '%s\n' "$2" | grep -Eq -- "$3"; then ok "$1"; else not_ok "$1: no '$3' in: $2"; fi
