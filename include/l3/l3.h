@@ -45,8 +45,10 @@ struct l3_border_ops {
 	void (*batch_end)(struct pktq *q, bool drained);
 	/* Ends it: both ends get a reset, or the stream is killed. For `kill flow`. */
 	void (*kill)(struct flow *f);
-	/* With pseudo sockets: is the one that talks to side <d> still at work? */
-	bool (*lingers)(const struct flow *f, int d);
+	/* CLOSING with pseudo sockets: are they still at work? */
+	bool (*lingers)(const struct flow *f);
+	/* PROMOTED, LEAVING, or CLOSING with pseudo sockets: does a SYN of side <d> begin a new connection? */
+	bool (*replaced)(const struct flow *f, int d);
 	/* The record of a flow with border or sockets goes away (time is over, a new connection on the same addresses,
 	 * end of the daemon): let go of everything. */
 	void (*release)(struct flow *f);

@@ -70,6 +70,7 @@ struct seqtrk_side {
 	uint32_t wl1;     /* seq of the segment that win is from */
 	uint32_t max_win; /* largest it ever advertised, in bytes */
 	uint32_t right;   /* highest ack + win it advertised: its peer may send up to here */
+	uint32_t told;    /* ack + win of the newest that its peer was let see: segments that are held do not count */
 	uint32_t tsval;   /* newest */
 	uint32_t fin_seq; /* sequence number of its FIN */
 	uint16_t mss;     /* of its SYN; 536 (1220 for IPv6) when it gave none */
@@ -99,7 +100,7 @@ struct seqtrk {
 	uint8_t v6;       /* for the default MSS */
 	uint8_t pad;
 };
-static_assert(sizeof(struct seqtrk) <= 96, "one per flow");
+static_assert(sizeof(struct seqtrk) <= 104, "one per flow");
 
 enum seqtrk_res {
 	SEQTRK_OK,        /* its receiver accepts it: edges were moved */
@@ -134,8 +135,8 @@ void seqtrk_init_blind(struct seqtrk *t, bool v6);
  * translated. Judges it and, when acceptable, moves edges, windows, timestamps, flags. */
 enum seqtrk_res seqtrk_see(struct seqtrk *t, int d, const struct seg *s, const struct xlate *x);
 
-/* The same without moving `nxt` or noting its FIN: for a segment that is held back. Its ACK, window and
- * timestamp count (FACTS §3: ACKs are learnt from held packets too). */
+/* The same without moving `nxt` or noting its FIN: for a segment that is held back, or a pure ACK that passes what is held.
+ * Its ACK, window and timestamp count (FACTS §3: ACKs are learnt from held packets too). */
 enum seqtrk_res seqtrk_hold(struct seqtrk *t, int d, const struct seg *s, const struct xlate *x);
 
 /* Judges only. */
@@ -150,8 +151,8 @@ void seqtrk_relearn(struct seqtrk *t);
 bool seqtrk_known(const struct seqtrk *t);
 
 /* After demotion border knows better. <nxt[d]>: what side d sent in all, in its own numbers; all of it is
- * acknowledged. <win[d]>: bytes that side d's peer may believe d to accept now. */
-void seqtrk_set(struct seqtrk *t, const uint32_t nxt[2], const uint32_t win[2]);
+ * acknowledged. <win[d]>: bytes that d may be believed to accept now, <told[d]>: what of it its peer knows of. */
+void seqtrk_set(struct seqtrk *t, const uint32_t nxt[2], const uint32_t win[2], const uint32_t told[2]);
 
 /* ---- questions for a cut (FACTS §3). A cut is a sequence number of side <d>, in its own numbers ---- */
 enum seqtrk_where {
@@ -182,6 +183,7 @@ struct seqtrk_repair {
 	uint32_t max_window; /* largest the peer ever advertised, bytes */
 	uint32_t rcv_wnd;    /* what the impersonated end last advertised, from rcv_seq on, bytes */
 	uint32_t rcv_wup;    /* rcv_seq */
+	uint32_t told_wnd;   /* what of rcv_wnd the peer knows of, bytes */
 	uint32_t tsval;      /* TCP_TIMESTAMP: even, not below any TSval sent for the impersonated end; 0 without ts */
 	uint32_t ts_recent;  /* newest TSval of the peer, informative */
 };

@@ -416,10 +416,13 @@ Test(l3_seqtrk, a_translated_flow_is_kept_in_the_senders_numbers)
 {
 	struct xlate x = { .delta = { 100, (uint32_t)-40 } };
 	struct seqtrk_repair r;
-	uint32_t nxt[2] = { C + 1000, S + 2000 }, win[2] = { 9000, 8000 };
+	uint32_t nxt[2] = { C + 1000, S + 2000 }, win[2] = { 9000, 8000 }, told[2] = { 0, 8000 };
 
 	establish();
-	seqtrk_set(&t, nxt, win);
+	seqtrk_set(&t, nxt, win, told);
+	seqtrk_repair(&t, 0, &x, &r);
+	cr_assert_eq(r.rcv_wnd, 9000);
+	cr_assert_eq(r.told_wnd, 0, "what the socket had offered");
 	/* the client acknowledges the server's 2000 as it counts them: 40 less */
 	cr_assert_eq(seqtrk_see(&t, 0, mk(0, SEG_ACK, C + 1000, S + 1960, 600, 10), &x), SEQTRK_OK);
 	cr_assert_eq(seqtrk_see(&t, 0, mk(0, SEG_ACK, C + 1000, S + 2000, 600, 10), &x), SEQTRK_BAD_ACK);
@@ -465,4 +468,21 @@ Test(l3_seqtrk, no_real_segment_is_refused_under_loss_and_reordering)
 		cr_assert_eq(t.side[d].nxt, snd[d]);
 	}
 	cr_assert(seq_le(t.side[0].ack, rcv[0]) && seq_le(t.side[1].ack, rcv[1]));
+}
+
+Test(seqtrk, a_window_on_a_held_segment_is_known_but_not_told)
+{
+	struct seqtrk_repair r;
+
+	establish();
+	cr_assert_eq(seqtrk_see(&t, 1, mk(1, SEG_ACK, S + 1, C + 1, 600, 1000), NULL), SEQTRK_OK);
+	cr_assert_eq(seqtrk_see(&t, 0, mk(0, SEG_ACK, C + 1, S + 1001, 0, 0), NULL), SEQTRK_OK);
+	cr_assert_eq(seqtrk_hold(&t, 0, mk(0, SEG_ACK, C + 1, S + 1001, 500, 100), NULL), SEQTRK_OK);
+	seqtrk_repair(&t, 0, NULL, &r);
+	cr_assert_gt(r.rcv_wnd, 0);
+	cr_assert_eq(r.told_wnd, 0, "the server has seen a closed window");
+	/* a pure ACK passes what is held */
+	cr_assert_eq(seqtrk_hold(&t, 0, mk(0, SEG_ACK, C + 101, S + 1001, 500, 0), NULL), SEQTRK_OK);
+	seqtrk_repair(&t, 0, NULL, &r);
+	cr_assert_eq(r.told_wnd, r.rcv_wnd);
 }

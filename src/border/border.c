@@ -284,31 +284,20 @@ static void border_kill(struct flow *f)
 	}
 }
 
-static bool border_is_lingering(const struct flow *f, int d)
-{
-	return border_lingers(border_of(f), f, d);
-}
-
 static void border_release(struct flow *f)
 {
 	struct border_flow *bf = f->border;
 
-	if (f->sockets)
-		border_sweep(border_of(f), f);
-	if (!bf)
-		return;
-	if (bf->state == BORDER_ST_RECALLING)
-		border_recall_over(bf, "ended");
-	else if (bf->state == BORDER_ST_DRAINING)
-		border_drain_over(bf, "ended");
-	else
+	if (bf)
 		border_kill(f);
-	if (f->border == bf) {
+	if (bf && f->border == bf) {
 		if (f->hold)
 			hold_drop(f);
 		border_close(bf);
 		border_flow_free(bf);
 	}
+	if (f->sockets)
+		border_sweep(border_of(f), f);
 }
 
 static const struct l3_border_ops border_ops = {
@@ -317,7 +306,8 @@ static const struct l3_border_ops border_ops = {
 	.timeout = border_timeout,
 	.batch_end = border_batch_end,
 	.kill = border_kill,
-	.lingers = border_is_lingering,
+	.lingers = border_lingers,
+	.replaced = border_replaced,
 	.release = border_release,
 };
 

@@ -37,6 +37,7 @@ struct border_flow {
 	int fd[2];              /* the stream's while there is one */
 	struct stream *s;       /* NULL before and after */
 	uint32_t snd0[2], rcv0[2]; /* sequences that fd[d] began with */
+	bool shut[2];           /* side d had been told of no window worth sending into */
 	uint16_t win0[2];       /* window field for segments of d whose ACK is lifted to snd0[d] */
 	uint32_t cut[2];        /* LEAVING: what side d sent up to here is the socket's, the rest is held */
 	uint32_t acked[2];      /* LEAVING: newest ACK of d that the socket was given */
@@ -112,14 +113,16 @@ void border_ended(struct stream *s, void *owner, int fd[2], bool abort);
 void border_ending_packet(struct visit *v);
 void border_ending_poll(struct border_flow *bf);
 void border_ending_over(struct border_flow *bf);
+bool border_lingers(const struct flow *f);
+bool border_replaced(const struct flow *f, int d);
 
 /* sweep.c */
 int border_sweep_open(void); /* a descriptor, or -errno */
 void border_sweep(const struct border *b, const struct flow *f);
-/* Is the socket that talks to side <d> still at work, other than in TIME_WAIT? */
-bool border_lingers(const struct border *b, const struct flow *f, int d);
+/* What the kernel's socket that talks to side <d> is doing: TCP_TIME_WAIT, ...; 0: there is none (any more). */
+int border_socket_state(const struct border *b, const struct flow *f, int d);
 
-/* probe.c: asks side <to> to acknowledge what it has, now */
+/* probe.c: small segments of our own. border_probe() asks side <to> to acknowledge what it has, now */
 struct border_probe {
 	int to;
 	uint32_t una;           /* the lowest of ours that it has not acknowledged, in its view */
@@ -129,6 +132,12 @@ struct border_probe {
 };
 bool border_probe_due(struct border_flow *bf);
 void border_probe(struct flow *f, const struct border_probe *pr);
+/* Can side <to> send nothing, or only dribbles, into a window of <win> bytes? Then it waits for a larger one. */
+bool border_window_is_shut(const struct flow *f, int to, uint32_t win);
+/* Tells side <to> of a window, in the other's name, by a pure ACK; <una> is the sequence it has. For a flow without sockets. */
+void border_tell_window(struct flow *f, const struct border_probe *pr);
+/* Makes the socket that talks to side <to> say what window it offers; its sequences are bf's snd0 and rcv0. */
+void border_poke(struct border_flow *bf, int to);
 
 extern const struct promoted_ops border_stream_ops;
 

@@ -273,7 +273,7 @@ out:
 static void leave_xlate(struct flow *f, const struct repair_state st[2])
 {
 	struct seqtrk *t = &f->trk;
-	uint32_t nxt[2] = { st[FLOW_CLIENT].rcv_seq, st[FLOW_SERVER].rcv_seq }, win[2];
+	uint32_t nxt[2] = { st[FLOW_CLIENT].rcv_seq, st[FLOW_SERVER].rcv_seq }, win[2], told[2];
 	int d;
 
 	xlate_set(&f->xl, st[FLOW_CLIENT].snd_seq, st[FLOW_CLIENT].rcv_seq, st[FLOW_SERVER].snd_seq, st[FLOW_SERVER].rcv_seq);
@@ -286,10 +286,26 @@ static void leave_xlate(struct flow *f, const struct repair_state st[2])
 		xlate_set_ack_floor(&f->xl, d, in_name->rcv_seq,
 				    (uint16_t)MIN(of->snd_wnd >> (t->f & SEQTRK_C_WS ? t->side[d].wscale : 0), 65535U));
 		win[d] = MAX(of->snd_wnd, in_name->rcv_wnd); /* its peer may believe either */
+		told[d] = in_name->rcv_wnd;
 	}
-	seqtrk_set(t, nxt, win);
+	seqtrk_set(t, nxt, win, told);
 	for (d = 0; d < 2; d++)
 		t->side[d].win = st[d].snd_wnd;
+}
+
+/* A side whose peer offers room that the socket in its name did not have to offer: it must hear of it, or it waits
+ * for its own window probe. */
+static void leave_tell(struct flow *f, const struct repair_state st[2])
+{
+	int d;
+
+	for (d = 0; d < 2; d++)
+		if (border_window_is_shut(f, d, st[d].rcv_wnd) && st[!d].snd_wnd > st[d].rcv_wnd)
+			border_tell_window(f, &(struct border_probe){ .to = d,
+								      .una = st[d].snd_seq,
+								      .ack = st[d].rcv_seq,
+								      .win = st[!d].snd_wnd,
+								      .tsval = st[d].tsval });
 }
 
 static void leave_resume(struct flow *f, const struct stream_resume *re)
@@ -350,6 +366,7 @@ static void leave_go(struct border_flow *bf, const struct repair_state st[2])
 	f->hold = NULL;
 	l3_unhold(f);
 	leave_resume(f, &re);
+	leave_tell(f, st);
 	leave_release(f, hold);
 }
 

@@ -8,6 +8,7 @@
  * the sockets (or to nobody: the steering drops what is routed to a socket that is
  * gone, so no reset leaves by accident).
  */
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,6 +46,39 @@ void border_ended(struct stream *s, void *owner, int fd[2], bool abort)
 	border_flow_free(bf);
 	f->sockets = true;
 	l3_flow_end(f, f->end ? f->end : abort ? "aborted" : "closed");
+}
+
+/* ---- when the connection is over ---- */
+
+bool border_lingers(const struct flow *f)
+{
+	int d, st;
+
+	for (d = 0; d < 2; d++) {
+		st = border_socket_state(border_of(f), f, d);
+		if (st && st != TCP_TIME_WAIT)
+			return true;
+	}
+	return false;
+}
+
+/* Some clients use their port again within microseconds. As at its real peer, a SYN is a new connection's when the
+ * socket is done with its sender; and whatever the old connection still has to deliver to the other end must
+ * arrive before it (the sender will repeat the SYN). */
+bool border_replaced(const struct flow *f, int d)
+{
+	const struct border_flow *bf = f->border;
+	int st = border_socket_state(border_of(f), f, d), other, err = 0;
+	socklen_t len = sizeof(err);
+
+	if (st && st != TCP_TIME_WAIT)
+		return false;
+	/* the stream may not have noticed a reset yet; there is nothing to deliver then (the client's socket is the
+	 * stream's as long as it lives, the server's it may have closed) */
+	if (bf && bf->s)
+		return d == FLOW_CLIENT && getsockopt(bf->fd[d], SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err != 0;
+	other = border_socket_state(border_of(f), f, !d);
+	return !other || other == TCP_TIME_WAIT || other == TCP_FIN_WAIT2;
 }
 
 void border_ending_packet(struct visit *v)

@@ -8,6 +8,13 @@
  * says - makes it answer at once: the keep-alive of RFC 9293 3.8.4, with the octet
  * that old implementations need. A segment without data would do too, but Linux
  * answers only two of those a second.
+ *
+ * Windows must not get lost at the seams either. An end that was told of no room waits
+ * for more, and the update may go astray: it came on a packet that was held, or went to a
+ * pseudo socket while the end it was meant for hears of the other one, which has always had
+ * room and so never announces any. So where the window that an end was told last is
+ * (nearly) shut, promotion makes the socket repeat its own (border_poke(): it answers
+ * to the keep-alive), and demotion passes the real one on.
  */
 #include <errno.h>
 #include <string.h>
@@ -36,8 +43,8 @@ static void probe_put32(uint8_t *p, uint32_t v)
 	p[3] = (uint8_t)v;
 }
 
-/* Adds the timestamp option and one byte of data to the bare segment of <len> bytes. */
-static int probe_extend(uint8_t *pkt, int len, bool ts, uint32_t tsval)
+/* Adds the timestamp option and <n> bytes of data to the bare segment of <len> bytes. */
+static int probe_extend(uint8_t *pkt, int len, bool ts, uint32_t tsval, int data)
 {
 	bool v4 = pkt[0] >> 4 == 4;
 	uint8_t *tcp = pkt + (v4 ? 20 : 40), *at = v4 ? pkt + 2 : pkt + 4;
@@ -52,21 +59,22 @@ static int probe_extend(uint8_t *pkt, int len, bool ts, uint32_t tsval)
 		len += 12;
 		tcp[12] = (20 + 12) / 4 << 4;
 	}
-	pkt[len++] = 0;
+	memset(pkt + len, 0, (size_t)data);
+	len += data;
 	n = v4 ? len : len - 40;
 	at[0] = (uint8_t)(n >> 8);
 	at[1] = (uint8_t)n;
 	return len;
 }
 
-void border_probe(struct flow *f, const struct border_probe *pr)
+static void probe_send(struct flow *f, const struct border_probe *pr, uint32_t seq, int data)
 {
 	const struct seqtrk *t = &f->trk;
 	unsigned scale = t->f & SEQTRK_C_WS ? t->side[!pr->to].wscale : 0;
 	struct seg_spec sp = {
 		.src = f->side[!pr->to],
 		.dst = f->side[pr->to],
-		.seq = pr->una - 1,
+		.seq = seq,
 		.ack = pr->ack,
 		.win = (uint16_t)MIN(pr->win >> scale, 65535U),
 		.flags = SEG_ACK,
@@ -77,7 +85,40 @@ void border_probe(struct flow *f, const struct border_probe *pr)
 
 	if (n < 0)
 		return;
-	n = probe_extend(pkt, n, t->f & SEQTRK_C_TS, pr->tsval);
+	n = probe_extend(pkt, n, t->f & SEQTRK_C_TS, pr->tsval, data);
 	if (seg_parse(&s, pkt, (uint32_t)n, (uint32_t)n) == SEG_OK && seg_checksum(&s) == 0)
 		inject_wire(f->gw->l3->inject, pkt, s.len, f->foreign_mark);
+}
+
+void border_probe(struct flow *f, const struct border_probe *pr)
+{
+	probe_send(f, pr, pr->una - 1, 1);
+}
+
+void border_tell_window(struct flow *f, const struct border_probe *pr)
+{
+	probe_send(f, pr, pr->una, 0);
+}
+
+bool border_window_is_shut(const struct flow *f, int to, uint32_t win)
+{
+	return win < 2U * f->trk.side[!to].mss;
+}
+
+void border_poke(struct border_flow *bf, int to)
+{
+	struct flow *f = bf->f;
+	struct seg_spec sp = {
+		.src = f->side[to],
+		.dst = f->side[!to],
+		.seq = bf->rcv0[to] - 1,
+		.ack = bf->snd0[to],
+		.win = bf->win0[to],
+		.flags = SEG_ACK,
+	};
+	uint8_t pkt[SEG_BUILD_MAX];
+	int n = seg_build(&sp, pkt, sizeof(pkt));
+
+	if (n > 0)
+		inject_local(f->gw->l3->inject, pkt, (uint32_t)n, f->foreign_mark);
 }

@@ -66,6 +66,7 @@ static int promote_socket(struct border_flow *bf, int to, const char **step)
 	rc = repair_make(&spec, &bf->fd[to], step);
 	bf->snd0[to] = r.snd_seq;
 	bf->rcv0[to] = r.rcv_seq;
+	bf->shut[to] = border_window_is_shut(f, to, r.told_wnd);
 	bf->win0[to] = (uint16_t)MIN(r.snd_wnd >> r.wscale_peer, 65535U);
 	return rc;
 }
@@ -127,6 +128,7 @@ static void promote_go(struct border_flow *bf)
 {
 	struct flow *f = bf->f;
 	const char *why;
+	int d;
 
 	/* What passes must be gone before the sockets exist: early demux would take it for theirs, and the
 	 * forwarding path drops what has a socket (kernel: ip_forward()). */
@@ -145,6 +147,9 @@ static void promote_go(struct border_flow *bf)
 	f->refused = NULL;
 	flow_set_state(f, FLOW_ST_PROMOTED);
 	border_deliver_held(bf);
+	for (d = 0; d < 2; d++)
+		if (bf->shut[d])
+			border_poke(bf, d);
 	border_late(bf);
 	hist_add(&f->gw->insert_us, clock_us() - bf->start_us);
 	border_done(bf, NULL);

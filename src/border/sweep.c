@@ -16,13 +16,12 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "border_priv.h"
-
-enum { SWEEP_TIME_WAIT = 6, SWEEP_CLOSE = 7, SWEEP_LISTEN = 10 }; /* kernel: include/net/tcp_states.h */
 
 int border_sweep_open(void)
 {
@@ -76,22 +75,21 @@ void border_sweep(const struct border *b, const struct flow *f)
 		sweep_one(b->diag_fd, f, d);
 }
 
-bool border_lingers(const struct border *b, const struct flow *f, int d)
+int border_socket_state(const struct border *b, const struct flow *f, int d)
 {
 	union {
 		struct nlmsghdr nlh;
 		char room[1024];
 	} u;
 	const struct inet_diag_msg *m = NLMSG_DATA(&u.nlh);
-	bool lives = false;
+	int state = 0;
 	ssize_t n;
 
 	if (b->diag_fd < 0 || !sweep_ask(b->diag_fd, f, d, SOCK_DIAG_BY_FAMILY, 0))
-		return false;
+		return 0;
 	while ((n = recv(b->diag_fd, &u, sizeof(u), 0)) > 0)
 		if ((size_t)n >= NLMSG_LENGTH(sizeof(*m)) && u.nlh.nlmsg_type == SOCK_DIAG_BY_FAMILY)
-			/* a listener is found where there is no connection */
-			lives = m->idiag_state != SWEEP_TIME_WAIT && m->idiag_state != SWEEP_CLOSE &&
-				m->idiag_state != SWEEP_LISTEN;
-	return lives;
+			state = m->idiag_state;
+	/* a listener is found where there is no connection */
+	return state == TCP_CLOSE || state == TCP_LISTEN ? 0 : state;
 }

@@ -77,7 +77,7 @@ static void l3_expire_closing(struct flow *f)
 {
 	const struct l3_border_ops *border = f->gw->l3->border;
 
-	if (!f->sockets || !border || (!border->lingers(f, FLOW_CLIENT) && !border->lingers(f, FLOW_SERVER)))
+	if (!f->sockets || !border || !border->lingers(f))
 		l3_flow_gone(f, "closed");
 }
 

@@ -197,9 +197,7 @@ void l3_watch(struct visit *v)
 		l3_forward(v);
 }
 
-/* Does a SYN begin a new connection? The tracker does not follow what pseudo sockets carry: there it does when the
- * socket is done with the SYN's sender, as it would at that sender's real peer. (The stream may not have noticed a
- * reset yet: some clients use their port again within microseconds.) */
+/* Does a SYN begin a new connection? The tracker does not follow what pseudo sockets carry. */
 static bool path_is_reborn(const struct visit *v)
 {
 	const struct l3_border_ops *border = v->l3->border;
@@ -207,7 +205,7 @@ static bool path_is_reborn(const struct visit *v)
 	if ((v->s.flags & (SEG_SYN | SEG_ACK)) != SEG_SYN)
 		return false;
 	if (v->f->sockets || v->f->border)
-		return !border || !border->lingers(v->f, v->d);
+		return !border || border->replaced(v->f, v->d);
 	return seqtrk_judge(&v->f->trk, v->d, &v->s, path_xlate(v->f)) == SEQTRK_NEW_SYN;
 }
 

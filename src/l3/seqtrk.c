@@ -93,7 +93,7 @@ static void seqtrk_move_nxt(struct seqtrk_side *S, uint32_t end)
 }
 
 /* RFC 9293 3.10.7.4: the newer segment's window counts; with equal numbers a larger one does */
-static void seqtrk_move_ack(struct seqtrk_side *S, const struct seqtrk_view *v)
+static void seqtrk_move_ack(struct seqtrk_side *S, const struct seqtrk_view *v, bool told)
 {
 	bool first = !(S->f & SEQTRK_F_ACK);
 
@@ -101,6 +101,8 @@ static void seqtrk_move_ack(struct seqtrk_side *S, const struct seqtrk_view *v)
 	    (v->ack == S->ack && v->seq == S->wl1 && (v->win > S->win || v->win == 0))) {
 		S->win = v->win;
 		S->wl1 = v->seq;
+		if (told || first)
+			S->told = told ? v->ack + v->win : v->ack;
 	}
 	S->ack = first ? v->ack : seq_max(S->ack, v->ack);
 	S->right = first ? v->ack + v->win : seq_max(S->right, v->ack + v->win);
@@ -158,7 +160,7 @@ static void seqtrk_open_window(struct seqtrk_side *S, const struct seqtrk_side *
 		return;
 	S->ack = peer->isn;
 	S->wl1 = S->isn;
-	S->right = peer->isn + 1 + S->win;
+	S->right = S->told = peer->isn + 1 + S->win;
 	S->f |= SEQTRK_F_ACK;
 }
 
@@ -180,7 +182,7 @@ static void seqtrk_take_syn(struct seqtrk *t, int d, const struct seg *s, const 
 	seqtrk_move_nxt(S, v->end);
 	seqtrk_move_ts(S, s);
 	if (v->flags & SEG_ACK) {
-		seqtrk_move_ack(S, v);
+		seqtrk_move_ack(S, v, true);
 		t->f |= SEQTRK_C_SYNACK;
 	}
 	seqtrk_open_window(S, R);
@@ -348,7 +350,7 @@ static void seqtrk_take(struct seqtrk *t, int d, const struct seg *s, const stru
 	}
 	if (s->flags & SEG_URG && s->urp)
 		t->f |= SEQTRK_C_URG;
-	seqtrk_move_ack(S, v);
+	seqtrk_move_ack(S, v, !held || v->end == v->seq); /* pure ACKs are not held */
 	seqtrk_move_ts(S, s);
 	if (t->f & SEQTRK_C_LEARNT)
 		seqtrk_reconcile(t, d);
@@ -408,7 +410,7 @@ bool seqtrk_known(const struct seqtrk *t)
 	       seqtrk_has(&t->side[1], SEQTRK_F_NXT | SEQTRK_F_ACK);
 }
 
-void seqtrk_set(struct seqtrk *t, const uint32_t nxt[2], const uint32_t win[2])
+void seqtrk_set(struct seqtrk *t, const uint32_t nxt[2], const uint32_t win[2], const uint32_t told[2])
 {
 	for (int d = 0; d < 2; d++) {
 		struct seqtrk_side *S = &t->side[d];
@@ -418,6 +420,7 @@ void seqtrk_set(struct seqtrk *t, const uint32_t nxt[2], const uint32_t win[2])
 		S->win = win[d];
 		S->wl1 = nxt[d];
 		S->right = nxt[!d] + win[d];
+		S->told = nxt[!d] + told[d];
 		S->max_win = MAX(S->max_win, win[d]);
 		S->f |= SEQTRK_F_NXT | SEQTRK_F_ACK;
 	}
@@ -483,6 +486,7 @@ void seqtrk_repair(const struct seqtrk *t, int as, const struct xlate *x, struct
 		.max_window = MAX(peer->max_win, peer->win),
 		.rcv_wnd = seq_gt(own->right, peer->nxt) ? own->right - peer->nxt : 0,
 		.rcv_wup = peer->nxt,
+		.told_wnd = seq_gt(own->told, peer->nxt) ? own->told - peer->nxt : 0,
 		.ts_recent = peer->tsval,
 	};
 	if (out->ws) {
