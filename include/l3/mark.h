@@ -43,7 +43,8 @@
  *   socket to / off the queue    SO_MARK = mark_put(foreign, mask, MARK_SOCK_QUEUE / MARK_SOCK_DIRECT)
  *   inject to the pseudo socket  raw socket with SO_MARK mark_put(foreign, mask, MARK_LOCAL): it is
  *                                looped through lo, which the rules let pass
- *   inject to a real end         raw socket with SO_MARK foreign
+ *   inject to a real end         raw socket with SO_MARK mark_put(foreign, mask, MARK_REQ(class)): the same in OUTPUT.
+ *                                Without, its first packet after a flush would make a connection of no class
  *
  * A pseudo socket's value differs from MARK_LOCAL, or its own output would be
  * looped back; its output re-marks the connection hard, should the tracker have

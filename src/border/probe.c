@@ -87,7 +87,7 @@ static void probe_send(struct flow *f, const struct border_probe *pr, uint32_t s
 		return;
 	n = probe_extend(pkt, n, t->f & SEQTRK_C_TS, pr->tsval, data);
 	if (seg_parse(&s, pkt, (uint32_t)n, (uint32_t)n) == SEG_OK && seg_checksum(&s) == 0)
-		inject_wire(f->gw->l3->inject, pkt, s.len, f->foreign_mark);
+		inject_wire(f->gw->l3->inject, pkt, s.len, f->foreign_mark, f->state == FLOW_ST_LEAVING ? MARK_HARD : f->want_class);
 }
 
 void border_probe(struct flow *f, const struct border_probe *pr)

@@ -55,7 +55,7 @@ static void decide_send_rst(struct flow *f, int to, uint32_t seq)
 	}
 	n = seg_build(&sp, pkt, sizeof(pkt));
 	if (n > 0)
-		inject_wire(f->gw->l3->inject, pkt, (uint32_t)n, f->foreign_mark);
+		inject_wire(f->gw->l3->inject, pkt, (uint32_t)n, f->foreign_mark, f->want_class);
 }
 
 void l3_flow_reset(struct flow *f)
@@ -246,7 +246,7 @@ static void decide_syn_reject(struct visit *v)
 	int n = seg_build_rst(&v->s, rst, sizeof(rst));
 
 	if (n > 0)
-		inject_wire(v->l3->inject, rst, (uint32_t)n, v->f->foreign_mark);
+		inject_wire(v->l3->inject, rst, (uint32_t)n, v->f->foreign_mark, MARK_NONE);
 	l3_drop(v);
 	l3_flow_gone(v->f, "rejected");
 }

@@ -149,9 +149,11 @@ static int inject_go(struct inject *in, bool local, const void *pkt, uint32_t le
 	return inject_send(in, pkt, len, mark);
 }
 
-int inject_wire(struct inject *in, const void *pkt, uint32_t len, uint32_t foreign)
+int inject_wire(struct inject *in, const void *pkt, uint32_t len, uint32_t foreign, enum mark_class cls)
 {
-	return inject_go(in, false, pkt, len, in ? mark_foreign(foreign, in->mask) : 0);
+	if (!in)
+		return -ENODEV;
+	return inject_go(in, false, pkt, len, mark_put(foreign, in->mask, cls ? MARK_REQ(cls) : 0));
 }
 
 int inject_local(struct inject *in, const void *pkt, uint32_t len, uint32_t foreign)

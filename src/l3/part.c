@@ -50,7 +50,7 @@ static int part_send(struct flow *f, int d, const struct seg *from, uint32_t seq
 	if (f->xlate_by == FLOW_XLATE_DAEMON)
 		xlate_apply(&f->xl, d, &s);
 	rc = seg_checksum(&s);
-	return rc < 0 ? rc : inject_wire(f->gw->l3->inject, pkt, s.len, f->foreign_mark);
+	return rc < 0 ? rc : inject_wire(f->gw->l3->inject, pkt, s.len, f->foreign_mark, f->want_class);
 }
 
 int l3_send_part(struct flow *f, int d, const struct seg *s, uint32_t from, uint32_t to)

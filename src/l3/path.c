@@ -37,7 +37,8 @@ static void path_overflow(struct visit *v, struct gateway *gw)
 	case GATEWAY_ELSE_REJECT:
 		n = seg_build_rst(&v->s, rst, sizeof(rst));
 		if (n > 0)
-			inject_wire(v->l3->inject, rst, (uint32_t)n, mark_foreign(v->p->mark, v->l3->mark_mask));
+			inject_wire(v->l3->inject, rst, (uint32_t)n, mark_foreign(v->p->mark, v->l3->mark_mask),
+				    MARK_NONE);
 		l3_drop(v);
 		return;
 	case GATEWAY_ELSE_DROP:

@@ -10,7 +10,8 @@
  *   FORWARD     first  our request                          -> STANDIN_REQ
  *               last   TCP, new to the tracker              -> STANDIN_FWD   by the match lines
  *   INPUT       last   TCP, routed to a local socket by us  -> STANDIN_IN    drop unless there is one
- *   OUTPUT      last   TCP of a pseudo socket               -> STANDIN_OUT   keep the connection hard
+ *   OUTPUT      last   our request on what we inject        -> STANDIN_REQ
+ *               last   TCP of a pseudo socket               -> STANDIN_OUT   keep the connection hard
  *
  * Being last, ours see the marks that others set, and a packet that comes back from the queue skips none
  * of their rules: a verdict of accept goes on behind the chain. Only the request jump is first, so that a
@@ -169,6 +170,8 @@ static void gen_jumps(struct steer_gen *g)
 	buf_printf_grow(o, "-A FORWARD -p tcp -m conntrack --ctstate INVALID,NEW -j STANDIN_FWD\n");
 	buf_printf_grow(o, "-A INPUT -p tcp -m mark --mark %s -j STANDIN_IN\n",
 			mk(g, MARK_LOCAL, MARK_ALL).s);
+	/* what the daemon sends itself */
+	buf_printf_grow(o, "-A OUTPUT -p tcp -m mark --mark %s -j STANDIN_REQ\n", mk(g, MARK_REQ(0), MARK_REQ_MASK).s);
 	/* both socket values: all but the direct bit */
 	buf_printf_grow(o, "-A OUTPUT -p tcp -m mark --mark %s -m connmark ! --mark %s -j STANDIN_OUT\n",
 			mk(g, MARK_SOCK_QUEUE, MARK_ALL & ~(MARK_SOCK_DIRECT ^ MARK_SOCK_QUEUE)).s,
