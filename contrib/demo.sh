@@ -160,7 +160,7 @@ by_name() {
 	site a.example "[$S6]"
 	expect "a.example is forwarded: the server's own certificate" "$issued_to" server
 	site b.example "[$S6]"
-	expect "b.example is decrypted at the gateway, with a certificate of ours" "$issued_to" gw-
+	expect "b.example is decrypted at the gateway, with a certificate of ours" "$issued_to" gateway
 	expect "and gets the header, a.example does not" \
 		"$(nginx_log | sed -n 's/.* x="\([^"]*\)".*/\1/p' | tr '\n' ' ')" "- site-b - site-b "
 }
@@ -219,9 +219,9 @@ reload_rules() {
 	talk /inspect >/dev/null
 	expect "the same connection met the old rule, then the new one" \
 		"$(nginx_log | sed -n 's/.*inspect.* x="\([a-z]*\)".*/\1/p' | tr '\n' ' ')" "inspected renewed "
-	echo "    no such word" >>"$T/demo.cfg"
+	echo "    nonsense" >>"$T/demo.cfg"
 	reload
-	say "a bad file: $(grep 'no.*such' "$T/standin.log" | tail -n 1)"
+	say "a bad file: $(grep "nonsense" "$T/standin.log" | tail -n 1)"
 	expect "it changed nothing" "$(word status "$(talk /inspect)") $(nginx_log | tail -n 1 | sed 's/.* x="\([^"]*\)".*/\1/')" "200 renewed"
 	talk_end
 	expect "the keep-alive connection never broke" "$(word result "$talk_said")" ok

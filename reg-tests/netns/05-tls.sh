@@ -24,7 +24,7 @@ for addr in $S4 $S6; do
 	is "$addr a.example: forwarded" "$(gateway .promotions)" "${promoted:-0}"
 	said=$(get b.example $addr)
 	has "$addr b.example: answered" "$said" 'status=200'
-	has "$addr b.example: the gateway's certificate" "$said" 'O ?= ?gw-'
+	has "$addr b.example: the gateway's certificate" "$said" 'O ?= ?gateway'
 	is "$addr b.example: body" "$(sha_of <"$T/body")" "$(sha_of <"$T/www/plain")"
 	promoted=$((${promoted:-0} + 1))
 	is "$addr b.example: promoted" "$(gateway .promotions)" "$promoted"

@@ -30,13 +30,13 @@ on_wire() {
 	hosts_down
 }
 
-on_wire "a clean wire of 10 ms" "-d 10" "" "8m@2m 8m@2m" 500
-on_wire "loss" "-d 2 -l 0.5" "" "8m@2m 8m@2m" 1500
-on_wire "disorder" "-d 2 -r 2 -u 1" "" "8m@2m 8m@2m" 700
-on_wire "all of it, fast" "-d 3 -l 0.5 -r 1 -u 0.5" "" "100m 100m" 2000
-on_wire "no timestamps" "-d 1" "net.ipv4.tcp_timestamps=0" "6m@2m 6m@2m" 500
-on_wire "no SACK" "-d 1" "net.ipv4.tcp_sack=0" "6m@2m 6m@2m" 500
-on_wire "no window scale" "-d 1" "net.ipv4.tcp_window_scaling=0" "6m@2m 6m@2m" 500
+on_wire "a clean wire of 10 ms" "-d 10" "" "5m@2m 5m@2m" 500
+on_wire "loss" "-d 2 -l 0.5" "" "5m@2m 5m@2m" 1500
+on_wire "disorder" "-d 2 -r 2 -u 1" "" "5m@2m 5m@2m" 700
+on_wire "all of it, fast" "-d 3 -l 0.5 -r 1 -u 0.5" "" "60m 60m" 2000
+on_wire "no timestamps" "-d 1" "net.ipv4.tcp_timestamps=0" "4m@2m 4m@2m" 500
+on_wire "no SACK" "-d 1" "net.ipv4.tcp_sack=0" "4m@2m 4m@2m" 500
+on_wire "no window scale" "-d 1" "net.ipv4.tcp_window_scaling=0" "4m@2m 4m@2m" 500
 on_wire "no options, with loss" "-d 2 -l 0.3" \
-	"net.ipv4.tcp_timestamps=0 net.ipv4.tcp_sack=0 net.ipv4.tcp_window_scaling=0" "6m@2m 6m@2m" 2500
+	"net.ipv4.tcp_timestamps=0 net.ipv4.tcp_sack=0 net.ipv4.tcp_window_scaling=0" "4m@2m 4m@2m" 2500
 finish

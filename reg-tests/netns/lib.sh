@@ -240,7 +240,7 @@ sites() {
 		for site in "$@"; do
 			for who in "" gw-; do
 				printf 'subjectAltName=DNS:%s\n' "$site" >ext
-				openssl req $key key -out req -subj "/O=${who:-server}/CN=$site" 2>/dev/null &&
+				openssl req $key key -out req -subj "/O=$(echo "${who:-server}" | sed 's/^gw-/gateway/')/CN=$site" 2>/dev/null &&
 					openssl x509 -req -in req -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
 						-extfile ext -out crt 2>/dev/null &&
 					cat crt key >"$who$site.pem"
