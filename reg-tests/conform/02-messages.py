@@ -510,6 +510,22 @@ def _(t):
         t.eq(c.recv_msg().body, b"ok", "answer")
 
 
+@test("an upgrade to h2c is not passed: requests in its tunnel would not be seen")
+def _(t):
+    if IS_HAPROXY:
+        return
+    srv = t.server(echo)
+    p = t.proxy(FE, srv=srv)
+    c = p.connect()
+    for up in ("h2c", "websocket, H2C"):
+        c.send("GET /x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings, X-Y\r\nUpgrade: %s\r\n"
+               "HTTP2-Settings: AAMAAABkAAQAAP__\r\nX-Y: z\r\n\r\n" % up)
+        r = c.recv_msg()
+        t.eq(r.status, 200, "status")
+        t.check(b"pgrade" not in r.body and b"HTTP2" not in r.body, "passed: %r" % r.body)
+        t.check(b"Connection: X-Y\r\n" in r.body and b"X-Y: z" in r.body, "another option went, too: %r" % r.body)
+
+
 @test("a 101 that nobody asked for is a 502")
 def _(t):
     def handler(c):

@@ -430,6 +430,25 @@ def _(t):
     t.check(p.settled(), "connections stay")
 
 
+@test("timeout tunnel ends tunnels that rest, of HTTP and of mode tcp")
+def _(t):
+    def handler(c):
+        if c.recv_head().start.startswith("GET"):
+            c.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+        c.send("!")
+        c.rest(10)
+
+    srv = t.server(handler)
+    for mode in ("http", "tcp"):
+        p = t.proxy(TCP.replace("mode tcp", "mode %s\n    timeout tunnel 500ms" % mode), srv=srv)
+        c = p.connect()
+        c.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+        c.until(b"!")
+        s, _ = took(c.rest)
+        t.check(0.3 < s < 2 * SLOW, "%s: after %.1f s" % (mode, s))
+        t.check(p.settled(), "connections stay")
+
+
 @test("half-closed clients are answered, and take no processor time while the server thinks")
 def _(t):
     def handler(c):

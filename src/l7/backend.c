@@ -208,15 +208,18 @@ static const char *backend_sni(struct stream *s)
 	struct policy_ctx *ctx;
 	struct sample smp;
 	struct smp_iter it = { 0 };
+	char *name = NULL;
 	struct str text;
 
 	if (!cfg->sni)
 		return NULL;
 	http_reparse_sent(s);
 	ctx = stream_ctx(s);
-	if (sample_eval(cfg->sni, ctx, &it, &smp) != SMP_FOUND || !sample_to_str(&smp, ctx, &text))
-		return NULL;
-	return arena_strdup(&s->arena, text);
+	if (sample_eval(cfg->sni, ctx, &it, &smp) == SMP_FOUND && sample_to_str(&smp, ctx, &text))
+		name = arena_strdup(&s->arena, text);
+	if (s->txn)
+		s->txn->req.nb_hdr = 0; /* views into what will be gone */
+	return name;
 }
 
 static uint64_t backend_sni_hash(const struct stream *s, const char *sni)

@@ -3,8 +3,8 @@
  * http_edit.c - what a proxy must change in heads that pass through it
  *
  * Connection is hop-by-hop (RFC 9110 7.6.1): `close` and `keep-alive` are taken
- * out and what is true for the next hop is put in, other options and upgrades are
- * left. Like HAProxy: 1.1 speaks only of closing, 1.0 only of keeping.
+ * out and what is true for the next hop is put in, other options and upgrades (but
+ * to h2c) are left. Like HAProxy: 1.1 speaks only of closing, 1.0 only of keeping.
  */
 #include "l7/stream_priv.h"
 
@@ -16,13 +16,15 @@ bool hdr_add(struct stream *s, struct http_head *h, struct str name, struct str 
 	return false;
 }
 
-static bool conn_token_ours(struct str tok)
+static bool conn_token_ours(const struct http_head *h, struct str tok)
 {
-	return str_ieq(tok, STR("close")) || str_ieq(tok, STR("keep-alive"));
+	if (str_ieq(tok, STR("close")) || str_ieq(tok, STR("keep-alive")))
+		return true;
+	return !(h->flags & HTTP_F_CONN_UPG) && (str_ieq(tok, STR("upgrade")) || str_ieq(tok, STR("http2-settings")));
 }
 
 /* The value without our tokens: a view, or arena text; null when nothing is left. */
-static struct str conn_strip(struct stream *s, struct str value)
+static struct str conn_strip(struct stream *s, const struct http_head *h, struct str value)
 {
 	struct str rest = value, tok;
 	struct buf out;
@@ -30,7 +32,7 @@ static struct str conn_strip(struct stream *s, struct str value)
 	char *area;
 
 	while (http_list_next(&rest, &tok))
-		found |= conn_token_ours(tok);
+		found |= conn_token_ours(h, tok);
 	if (!found)
 		return value;
 	area = arena_alloc(&s->arena, value.n + 1);
@@ -39,7 +41,7 @@ static struct str conn_strip(struct stream *s, struct str value)
 	buf_wrap(&out, area, value.n);
 	rest = value;
 	while (http_list_next(&rest, &tok)) {
-		if (conn_token_ours(tok))
+		if (conn_token_ours(h, tok))
 			continue;
 		if (out.data)
 			buf_putstr(&out, STR(", "));
@@ -55,7 +57,7 @@ static void conn_clean(struct stream *s, struct http_head *h)
 			i++;
 			continue;
 		}
-		h->hdr[i].value = conn_strip(s, h->hdr[i].value);
+		h->hdr[i].value = conn_strip(s, h, h->hdr[i].value);
 		if (h->hdr[i].value.p)
 			i++;
 		else
@@ -95,6 +97,29 @@ static bool px_closes_server(const struct px_cfg *px)
 	return px->opt & (PX_OPT_SERVERCLOSE | PX_OPT_HTTPCLOSE);
 }
 
+/* Upgrades are passed to whoever asks, but not to h2c: in the tunnel that follows every further request would pass
+ * unseen. It is left out, as by a proxy that does not know it, and the server answers in HTTP/1.1 (RFC 9110 7.8). So is
+ * what remains when rules took the Upgrade header away. */
+static void upgrade_decide(struct txn *t, struct http_head *h)
+{
+	const struct http_hdr *hdr;
+	bool some = false, h2c = false;
+	unsigned pos = 0;
+
+	if (!t->upgrade)
+		return;
+	while ((hdr = http_hdr_find(h, STR("upgrade"), &pos))) {
+		some = true;
+		h2c |= http_list_has(hdr->value, STR("h2c"));
+	}
+	if (some && !h2c)
+		return;
+	http_hdr_del(h, STR("upgrade"));
+	http_hdr_del(h, STR("http2-settings"));
+	h->flags &= ~HTTP_F_CONN_UPG;
+	t->upgrade = false;
+}
+
 /* The request as it goes to the server. */
 bool http_edit_request(struct stream *s)
 {
@@ -107,6 +132,7 @@ bool http_edit_request(struct stream *s)
 			   (t->close_client && promoted_server_is_pseudo(s));
 	if (promoted_server_is_pseudo(s) && t->close_server)
 		t->close_client = true;
+	upgrade_decide(t, h);
 	conn_clean(s, h);
 	conn_say(s, h, t->close_server, true);
 	return true;
