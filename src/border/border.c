@@ -96,8 +96,9 @@ void border_deliver(struct visit *v)
 {
 	struct border_flow *bf = v->f->border;
 
-	/* a fresh socket drops what acks less than it began with, data and all (RFC 5961 5) */
-	if ((v->s.flags & SEG_ACK) && seq_lt(v->s.ack, bf->snd0[v->d])) {
+	/* a fresh socket drops what acks less than it began with, data and all (RFC 5961 5). Later that is far behind, and
+	 * after 2 GiB it would look like being ahead. */
+	if (bf->fresh && (v->s.flags & SEG_ACK) && seq_lt(v->s.ack, bf->snd0[v->d])) {
 		seg_set_ack(&v->s, bf->snd0[v->d]);
 		seg_set_win(&v->s, bf->win0[v->d]);
 	}
@@ -136,6 +137,7 @@ void border_late(struct border_flow *bf)
 static void border_switch(struct border_flow *bf)
 {
 	list_del(&bf->late);
+	bf->fresh = false;
 	border_mark(bf, MARK_SOCK_DIRECT);
 }
 

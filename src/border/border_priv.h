@@ -37,6 +37,7 @@ struct border_flow {
 	int fd[2];              /* the stream's while there is one */
 	struct stream *s;       /* NULL before and after */
 	uint32_t snd0[2], rcv0[2]; /* sequences that fd[d] began with */
+	bool fresh;             /* the sockets have not been delivered to directly yet: ACKs are lifted to snd0 */
 	bool shut[2];           /* side d had been told of no window worth sending into */
 	uint16_t win0[2];       /* window field for segments of d whose ACK is lifted to snd0[d] */
 	uint32_t cut[2];        /* LEAVING: what side d sent up to here is the socket's, the rest is held */

@@ -65,6 +65,15 @@ static int leave_look(struct border_flow *bf, struct repair_queues q[2])
 	return 0;
 }
 
+/* From here on ACKs on held packets are compared with what the sockets have. */
+static void leave_note_acks(struct border_flow *bf, const struct repair_queues q[2])
+{
+	int d;
+
+	for (d = 0; d < 2; d++)
+		bf->acked[d] = bf->snd0[d] + q[d].acked;
+}
+
 /* Little is in the sockets: from here on new data is held. */
 static void leave_hold(struct border_flow *bf)
 {
@@ -81,10 +90,8 @@ static void leave_hold(struct border_flow *bf)
 		return;
 	}
 	bf->stuck_us = 0;
-	if (!bf->asked_us) {
-		bf->acked[0] = bf->snd0[0];
-		bf->acked[1] = bf->snd0[1];
-	}
+	if (!bf->hold_client)
+		leave_note_acks(bf, q);
 	bf->asked_us = bf->shrink_us = 0;
 	bf->hold_client = false;
 	bf->state = BORDER_ST_LEAVING;
@@ -111,10 +118,10 @@ void border_asked(struct stream *s, void *owner, bool req_done)
 	list_del(&bf->late);
 	border_mark(bf, MARK_SOCK_QUEUE);
 	bf->asked_us = clock_us();
-	bf->acked[0] = bf->snd0[0];
-	bf->acked[1] = bf->snd0[1];
-	if (req_done && leave_look(bf, q) == 0 && hold_start(bf->f, HOLD_DRAIN) == 0)
+	if (req_done && leave_look(bf, q) == 0 && hold_start(bf->f, HOLD_DRAIN) == 0) {
 		bf->hold_client = true;
+		leave_note_acks(bf, q);
+	}
 	border_watch(bf);
 }
 
@@ -185,7 +192,7 @@ static void leave_pass_ack(struct visit *v)
 		return;
 	bf->acked[v->d] = v->s.ack;
 	bf->acked_win[v->d] = v->s.win;
-	if (seq_lt(s.ack, bf->snd0[v->d])) {
+	if (bf->fresh && seq_lt(s.ack, bf->snd0[v->d])) {
 		seg_set_ack(&s, bf->snd0[v->d]);
 		seg_set_win(&s, bf->win0[v->d]);
 	}

@@ -140,6 +140,7 @@ static void promote_go(struct border_flow *bf)
 		return;
 	}
 	bf->state = BORDER_ST_CARRYING;
+	bf->fresh = true;
 	list_del(&bf->waiting);
 	flow_set_frontend(f, bf->frontend);
 	f->promotions++;
