@@ -12,6 +12,7 @@
 
 #include "cfg/epoch.h"
 #include "core/hist.h"
+#include "core/worker.h"
 #include "l3/flow.h"
 #include "l3/pktq.h"
 #include "l3/steer.h"
@@ -78,6 +79,7 @@ struct gateway {
 	struct pktq *q;            /* owns; NULL: taken over by another gateway */
 	bool removed;              /* no longer configured: forwards what it still has */
 	unsigned refs;             /* flows, and the list */
+	struct task reaper;        /* the last one went while the queue was being read */
 	struct list timer[FLOW_TMR_COUNT]; /* struct flow, by tmr */
 	uint32_t flows, by_state[FLOW_ST_COUNT];
 	uint64_t packets, bytes;   /* queued; bytes of whole packets */

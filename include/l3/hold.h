@@ -58,6 +58,9 @@ struct str hold_payload(struct flow *f, int d, uint32_t seq, bool *fin);
 /* Sequence just behind that run. */
 uint32_t hold_run_end(const struct flow *f, int d, uint32_t seq);
 
+/* Does <h> (NULL: no) hold a packet that came by <q>? */
+bool hold_uses(const struct hold *h, const struct pktq *q);
+
 /* Takes the next packet of <d> (by sequence) out and makes a visit of it; false when there is none. Give it a verdict,
  * then hold_done(). */
 bool hold_pop(struct flow *f, int d, struct visit *v, struct held **h);

@@ -39,7 +39,7 @@ struct l3_border_ops {
 	const char *(*promote)(struct flow *f, const char *frontend, enum gateway_else els);
 	/* A packet of a flow that border holds: HELD with HOLD_DRAIN, PROMOTED, LEAVING. */
 	void (*packet)(struct visit *v);
-	/* Its hold timer ran out. */
+	/* Its hold timer ran out, or a queue goes away: what is held is let go. For flows with border. */
 	void (*timeout)(struct flow *f);
 	/* A batch of packets of <q> is done and its verdicts are sent. <drained>: the queue was empty. */
 	void (*batch_end)(struct pktq *q, bool drained);

@@ -256,8 +256,13 @@ static void border_timeout(struct flow *f)
 	case BORDER_ST_ENDING:
 		border_ending_over(f->border);
 		break;
-	case BORDER_ST_RECALLING:
 	case BORDER_ST_CARRYING:
+		if (f->hold) { /* the client's next request */
+			border_deliver_held(f->border);
+			border_late(f->border);
+		}
+		break;
+	case BORDER_ST_RECALLING:
 		break;
 	}
 }
@@ -362,8 +367,13 @@ void border_worker_destroy(struct worker *w)
 
 	if (!b)
 		return;
-	while ((bf = list_first(&b->all, struct border_flow, node)))
-		border_release(bf->f);
+	while ((bf = list_first(&b->all, struct border_flow, node))) {
+		/* nobody has noticed it yet: goes on without us */
+		if (bf->state == BORDER_ST_DRAINING)
+			border_drain_over(bf, "stopping");
+		else
+			border_release(bf->f);
+	}
 	if (b->diag_fd >= 0)
 		close(b->diag_fd);
 	task_cancel(&b->late_task);

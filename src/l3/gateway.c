@@ -38,6 +38,8 @@ struct gateway *gateway_find(struct l3 *l3, const char *name)
 	return NULL;
 }
 
+static void gateway_reap(struct worker *w, struct task *t);
+
 struct gateway *gateway_new(struct l3 *l3, const struct gateway_conf *c, struct epoch *ep)
 {
 	struct gateway *gw = calloc(1, sizeof(*gw));
@@ -51,6 +53,7 @@ struct gateway *gateway_new(struct l3 *l3, const struct gateway_conf *c, struct 
 	gw->ep = ep ? epoch_get(ep) : NULL;
 	gw->refs = 1;
 	list_init(&gw->node);
+	task_init(&gw->reaper, gateway_reap);
 	for (i = 0; i < FLOW_TMR_COUNT; i++)
 		list_init(&gw->timer[i]);
 	return gw;
@@ -62,12 +65,13 @@ static void gateway_quit_queue(struct l3 *l3, struct pktq *q)
 	struct flow *f, *tmp;
 
 	list_for_each_safe(f, tmp, &l3->flows.all, all) {
-		if (f->q != q)
+		if (f->q == q)
+			f->q = NULL;
+		else if (!hold_uses(f->hold, q))
 			continue;
-		f->q = NULL;
 		if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT)
 			l3_turn_judge(f, true);
-		else if ((f->state == FLOW_ST_HELD || f->state == FLOW_ST_LEAVING) && l3->border)
+		if (f->border) /* it may have been promoted just now */
 			l3->border->timeout(f);
 	}
 }
@@ -82,15 +86,33 @@ static void gateway_close_queue(struct gateway *gw)
 	gw->q = NULL;
 }
 
-void gateway_put(struct gateway *gw)
+static void gateway_free(struct gateway *gw)
 {
-	if (--gw->refs)
-		return;
+	task_cancel(&gw->reaper);
 	list_del(&gw->node);
 	gateway_close_queue(gw);
 	epoch_put(gw->ep);
 	free(gw->name);
 	free(gw);
+}
+
+static void gateway_reap(struct worker *w, struct task *t)
+{
+	struct gateway *gw = container_of(t, struct gateway, reaper);
+
+	if (gw->refs == 0)
+		gateway_free(gw);
+}
+
+void gateway_put(struct gateway *gw)
+{
+	if (gw->refs && --gw->refs)
+		return;
+	/* its last flow may go while its own queue is being read */
+	if (gw->q && gw->q->in_batch)
+		task_queue(gw->l3->w, &gw->reaper);
+	else
+		gateway_free(gw);
 }
 
 unsigned gateway_timeout(const struct gateway *gw, enum flow_timer tmr)

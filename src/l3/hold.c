@@ -146,6 +146,18 @@ uint32_t hold_run_end(const struct flow *f, int d, uint32_t seq)
 	return seq + fin;
 }
 
+bool hold_uses(const struct hold *h, const struct pktq *q)
+{
+	struct held *e;
+	int d;
+
+	for (d = 0; h && d < 2; d++)
+		list_for_each(e, &h->side[d], node)
+			if (e->q == q)
+				return true;
+	return false;
+}
+
 bool hold_pop(struct flow *f, int d, struct visit *v, struct held **out)
 {
 	struct hold *h = f->hold;
