@@ -71,6 +71,8 @@ static const struct {
 	{ FE " bind 127.0.0.1:80 ssl crt /dev/null\n" BE, "unable to load certificate from '/dev/null'" },
 	{ FE " bind 127.0.0.1:80 ssl crt /x alpn h2\n" BE, "'h2' is not supported by this version" },
 	{ FE " bind 127.0.0.1:80-90,[::1]:80 name x\n" BE, NULL },
+	{ FE " bind 127.0.0.1:80\n bind 127.0.0.1:79-81\n" BE, "all connections come here, none go there." },
+	{ FE " bind 127.0.0.1:80\n bind 127.0.0.2:80\n" BE, NULL },
 	{ FE " bind 127.0.0.1:1-60000\n" BE, "more than 4096 ports" },
 	{ FE " bind promoted@\n bind promoted@\n" BE, "'bind promoted@' : given before" },
 	{ FE " bind 127.0.0.1:80 user nobody-here\n" BE, "unknown user name 'nobody-here'" },

@@ -334,11 +334,47 @@ static int bind_resolve_tls(struct bind_cfg *b, struct diag *d)
 	return 0;
 }
 
+static bool bind_same(const struct bind_cfg *x, const struct bind_cfg *y)
+{
+	if (x->addr.kind != y->addr.kind || x->transparent != y->transparent ||
+	    strcmp(x->interface ? x->interface : "", y->interface ? y->interface : "") != 0)
+		return false;
+	switch (x->addr.kind) {
+	case CFG_ADDR_INET: return addr_eq(&x->addr.addr, &y->addr.addr);
+	case CFG_ADDR_FD: return x->addr.fd == y->addr.fd;
+	default: return strcmp(x->addr.path, y->addr.path) == 0;
+	}
+}
+
+/* One listener has one owner; HAProxy would open the address twice and spread connections over both. */
+static void bind_check_taken(struct px_cfg *px, struct bind_cfg *b, struct diag *d)
+{
+	struct px_cfg *o;
+	struct bind_cfg *x;
+
+	if (b->promoted || px->disabled)
+		return;
+	list_for_each(o, &l7_cfg_of(px->ep)->proxies, part_node) {
+		if (o->disabled)
+			continue;
+		list_for_each(x, &o->binds, node) {
+			if (x == b)
+				return;
+			if (!bind_same(x, b))
+				continue;
+			diag_warn(d, b->file, b->line, "'bind' : the address of %s '%s' at %s:%d once more: all connections come "
+				  "here, none go there.", o->kind, o->name, x->file, x->line);
+			return;
+		}
+	}
+}
+
 void bind_cfg_resolve(struct px_cfg *px, struct bind_cfg *b, struct diag *d)
 {
 	const struct bind_cfg *prev = b->promoted || b->node.prev == &px->binds
 					  ? NULL : list_entry(b->node.prev, struct bind_cfg, node);
 
+	bind_check_taken(px, b, d);
 	if (prev && prev->line == b->line && prev->file == b->file && prev->ssl) {
 		b->tls = prev->tls ? tls_bind_get(prev->tls) : NULL; /* of the same line: one context */
 		return;
