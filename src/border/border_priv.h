@@ -127,7 +127,7 @@ int border_socket_state(const struct border *b, const struct flow *f, int d);
 struct border_probe {
 	int to;
 	uint32_t una;           /* the lowest of ours that it has not acknowledged, in its view */
-	uint32_t ack;           /* what we have of it */
+	uint32_t ack;           /* what whom we speak for has of it, and has said */
 	uint32_t win;           /* bytes */
 	uint32_t tsval;         /* with timestamps: newest that it was sent */
 };

@@ -274,7 +274,7 @@ void border_drain_poll(struct border_flow *bf)
 			continue;
 		border_probe(f, &(struct border_probe){ .to = d,
 							.una = xlate_seq(promote_xlate(f), !d, to->ack),
-							.ack = to->nxt,
+							.ack = from->ack, /* not more than its peer has */
 							.win = from->win,
 							.tsval = xlate_tsval(promote_xlate(f), !d, from->tsval) });
 	}
