@@ -303,6 +303,15 @@ static void main_raise_nofile(void)
 	}
 }
 
+/* -m, after the keeper has been forked: instances have limits of their own. */
+static void main_limit_memory(unsigned mb)
+{
+	struct rlimit lim = { .rlim_cur = (rlim_t)mb << 20, .rlim_max = (rlim_t)mb << 20 };
+
+	if (mb && setrlimit(RLIMIT_AS, &lim) < 0)
+		msg_warning("cannot limit memory to %u MB : %s", mb, strerror(errno));
+}
+
 /* Into the background. The parent stays until the child has started or failed, so that its exit
  * status is the truth. Returns the descriptor to write the one byte of success to, -1 in the foreground. */
 static int main_daemonize(void)
@@ -349,12 +358,26 @@ static void main_daemon_ready(int fd)
 static int main_write_pidfile(const char *path)
 {
 	FILE *f = fopen(path, "we");
+	bool ok = f && fprintf(f, "%d\n", (int)getpid()) > 0;
 
-	if (!f || fprintf(f, "%d\n", (int)getpid()) < 0 || fclose(f) != 0) {
+	if (f)
+		ok = fclose(f) == 0 && ok;
+	if (!ok)
 		msg_alert("Cannot create pidfile %s : %s", path, strerror(errno));
-		return -errno;
-	}
-	return 0;
+	return ok ? 0 : -EIO;
+}
+
+/* Unless a successor (-sf, -st) has written its own pid there. */
+static void main_remove_pidfile(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int pid = 0;
+
+	if (!f)
+		return;
+	if (fscanf(f, "%d", &pid) == 1 && pid == getpid())
+		unlink(path);
+	fclose(f);
 }
 
 /* sd_notify(3)'s protocol: one datagram to a unix socket, abstract when it begins with '@'. */
@@ -441,24 +464,30 @@ static int main_apply(struct worker *w, struct epoch *ep)
 	return rc;
 }
 
-/* Steps 4 to 6. Returns the exit status. */
+/* Steps 4 to 6. Takes over the caller's reference to <ep>: a later configuration must find it free to go.
+ * Returns the exit status. */
 static int main_serve(const struct options *o, struct epoch *ep, struct keeper *keeper, int ready_fd)
 {
-	const char *pidfile = o->pidfile ? o->pidfile : ep->global.pidfile;
-	struct ops_options oo = { .files = (char *const *)o->files, .nb_files = o->nb_files,
+	const char *named = o->pidfile ? o->pidfile : ep->global.pidfile;
+	char *pidfile = named ? strdup(named) : NULL; /* <ep>'s strings end with it */
+	struct ops_options oo = { .files = (char *const *)o->files, .nb_files = o->nb_files, .maxconn = o->maxconn,
 				  .foreground = ready_fd < 0, .master_cli = o->master_cli };
 	struct worker w = { 0 };
 	struct signals sigs = { .w = &w, .foreground = ready_fd < 0 };
 	int i, status = 1;
 
-	if (worker_init(&w) < 0)
-		return 1;
+	if (worker_init(&w) < 0) {
+		msg_alert("cannot start: out of memory or descriptors");
+		goto out;
+	}
 	w.keeper = keeper;
 	if ((keeper && keeper_attach(&w) < 0) || layers_init(&w) < 0)
 		goto out_worker;
 	main_watch_signals(&sigs);
 	if (ops_set_options(&w, &oo) < 0 || main_apply(&w, ep) < 0 || (pidfile && main_write_pidfile(pidfile) < 0))
 		goto out_layers;
+	epoch_put(ep);
+	ep = NULL;
 	for (i = 0; i < o->nb_old_pids; i++) {
 		if (kill(o->old_pids[i], o->old_signal) < 0)
 			msg_warning("cannot signal old process %d: %s", (int)o->old_pids[i], strerror(errno));
@@ -470,7 +499,7 @@ static int main_serve(const struct options *o, struct epoch *ep, struct keeper *
 	status = worker_run(&w);
 	main_notify(o, "STOPPING=1\n");
 	if (pidfile)
-		unlink(pidfile);
+		main_remove_pidfile(pidfile);
 out_layers:
 	layers_destroy(&w);
 out_worker:
@@ -481,6 +510,9 @@ out_worker:
 	epoch_put(w.epoch);
 	w.epoch = NULL;
 	worker_destroy(&w);
+out:
+	epoch_put(ep);
+	free(pidfile);
 	return status;
 }
 
@@ -533,7 +565,6 @@ int main(int argc, char **argv)
 		epoch_put(ep);
 		return 1;
 	}
-	status = main_serve(&o, ep, keeper, ready_fd);
-	epoch_put(ep);
-	return status;
+	main_limit_memory(o.mem_mb);
+	return main_serve(&o, ep, keeper, ready_fd);
 }

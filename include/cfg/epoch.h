@@ -103,6 +103,8 @@ struct epoch *epoch_build(char *const *files, int nb_files, struct diag *d);
 int epoch_apply(struct worker *w, struct epoch *ep, struct diag *d);
 
 struct epoch *epoch_get(struct epoch *ep);
+/* How many there are: the one in force, and older ones that something still runs under. */
+unsigned epochs_alive(void);
 void epoch_put(struct epoch *ep); /* NULL is fine */
 
 static inline void *epoch_part(const struct epoch *ep, const struct cfg_module *m)

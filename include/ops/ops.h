@@ -10,10 +10,12 @@
 struct worker;
 struct diag;
 
-/* Start options that operating needs to remember. */
+/* Start options that operating needs to remember. They stay until worker_destroy() is over: a reload that is
+ * being built then reads them. */
 struct ops_options {
 	char *const *files; /* as given by -f, borrowed for the process's life */
 	int nb_files;
+	unsigned maxconn;   /* -n: holds for every configuration; 0: as configured */
 	bool foreground;    /* HUP also logs the state of every proxy */
 	const char *master_cli; /* -S: one more socket, level admin; or NULL */
 };

@@ -30,6 +30,13 @@ void cfg_module_register(struct cfg_module *m)
 	*at = m;
 }
 
+static unsigned epochs_nb; /* atomic; a fact about the process, as they are made before there is a worker */
+
+unsigned epochs_alive(void)
+{
+	return __atomic_load_n(&epochs_nb, __ATOMIC_RELAXED);
+}
+
 /* ---- building ---- */
 
 static void epoch_defaults(struct epoch *ep)
@@ -55,6 +62,7 @@ struct epoch *epoch_new(void)
 	if (!ep)
 		return NULL;
 	ep->refs = 1;
+	__atomic_add_fetch(&epochs_nb, 1, __ATOMIC_RELAXED);
 	arena_init(&ep->arena);
 	list_init(&ep->objects);
 	epoch_defaults(ep);
@@ -177,6 +185,7 @@ void epoch_put(struct epoch *ep)
 	epoch_destroy_parts(ep, cfg_modules);
 	arena_reset(&ep->arena);
 	free(ep);
+	__atomic_sub_fetch(&epochs_nb, 1, __ATOMIC_RELAXED);
 }
 
 /* ---- objects ---- */

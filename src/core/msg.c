@@ -5,8 +5,11 @@
  * HAProxy's form, since people and tools read it: the level in brackets padded
  * to eleven columns, the pid, the text. While the daemon starts, the first
  * message is preceded by who speaks: version and path. One write() a message, so
- * that lines of several processes do not mix.
+ * that lines of several processes do not mix. Once it has started nothing waits for the
+ * terminal: what a full pipe or a stopped terminal does not take is lost (the log has it).
  */
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -46,6 +49,16 @@ void msg_set_started(bool started)
 	msg_mode.started = started;
 }
 
+/* How many of <n> bytes may be written without waiting: a pipe that is writable takes PIPE_BUF. */
+static size_t msg_room(size_t n)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (!msg_mode.started)
+		return n;
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) ? MIN(n, PIPE_BUF) : 0;
+}
+
 static void msg_write(enum msg_level lvl, const char *text)
 {
 	struct buf out = { 0 };
@@ -56,9 +69,11 @@ static void msg_write(enum msg_level lvl, const char *text)
 	if (!out.data || buf_tail(&out)[-1] != '\n')
 		buf_put_grow(&out, "\n", 1);
 	for (p = buf_head(&out); p < buf_tail(&out); p += n) {
-		n = write(STDERR_FILENO, p, buf_tail(&out) - p);
+		size_t room = msg_room(buf_tail(&out) - p);
+
+		n = room ? write(STDERR_FILENO, p, room) : 0;
 		if (n <= 0)
-			break; /* nobody left to tell */
+			break; /* nobody left to tell, or nobody who listens */
 	}
 	buf_free(&out);
 }

@@ -14,7 +14,9 @@
  *           never from inside the caller
  *   CLOSE   no more commands: out is drained, then the connection ends
  *
- * Nothing a client sends can make more than CLI_IN_MAX bytes wait.
+ * Nothing a client sends can make more than CLI_IN_MAX bytes wait. A client that reads as fast as we
+ * write, or sends many commands in a line, gets CLI_ROUNDS steps in one turn; the loop's other events
+ * come between.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +30,9 @@
 #define CLI_IN_MAX      (256 * 1024) /* one line with its payload */
 #define CLI_MAX_CONNS   64
 #define CLI_IDLE_MS     10000
+#define CLI_ROUNDS      8    /* chunks or commands in one turn */
+#define CLI_REST_S      0.1  /* after EMFILE and the like, before the next accept() */
+#define CLI_MAX_IDLE_MS (24U * 24 * 3600 * 1000)
 
 /* ---- words ---- */
 
@@ -161,13 +166,14 @@ static bool cli_own_command(struct cli_conn *c)
 			c->closing = true;
 	} else if (c->ctx.argc == 4 && strcmp(a[0], "set") == 0 && strcmp(a[1], "timeout") == 0 &&
 		   strcmp(a[2], "cli") == 0) {
+		uint64_t unit = strspn(a[3], "0123456789") == strlen(a[3]) ? 1000 : 1;
 		unsigned ms;
 
 		/* here the default unit is the second, as in HAProxy */
-		if (cfg_parse_time(a[3], &ms) < 0 || !ms)
+		if (cfg_parse_time(a[3], &ms) < 0 || !ms || ms * unit > CLI_MAX_IDLE_MS)
 			cli_err(&c->ctx, "Invalid timeout value.");
 		else
-			c->timeout_ms = strspn(a[3], "0123456789") == strlen(a[3]) ? ms * 1000 : ms;
+			c->timeout_ms = ms * unit;
 	} else {
 		return false;
 	}
@@ -261,18 +267,23 @@ static bool cli_take_line(struct cli_conn *c, char **payload)
 	return true;
 }
 
-/* Runs commands until output waits, a command waits, or no line is left. */
+/* Runs commands until output waits, a command waits, no line is left, or it has had its turn. */
 static void cli_conn_run(struct cli_conn *c)
 {
 	char *payload;
 
-	for (;;) {
+	task_cancel(&c->resume);
+	for (int round = 0;; round++) {
 		if (cli_flush(c) < 0) {
 			cli_conn_close(c);
 			return;
 		}
 		if (c->out.data || c->waiting)
 			break;
+		if (round >= CLI_ROUNDS) {
+			task_queue(c->w, &c->resume);
+			return;
+		}
 		if (c->running) {
 			cli_handle(c, c->ctx.kw->io ? c->ctx.kw->io(&c->ctx) : CLI_DONE);
 			continue;
@@ -341,8 +352,6 @@ static void cli_on_resume(struct worker *w, struct task *t)
 {
 	struct cli_conn *c = container_of(t, struct cli_conn, resume);
 
-	if (!c->waiting)
-		return;
 	c->waiting = false;
 	cli_conn_run(c);
 }
@@ -354,8 +363,11 @@ void cli_accept(struct cli_listener *l)
 	struct cli_conn *c;
 	int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			cli_listener_rest(l, CLI_REST_S);
 		return;
+	}
 	c = ops->nb_conns < CLI_MAX_CONNS ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
 		close(fd);

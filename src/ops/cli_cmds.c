@@ -50,6 +50,7 @@ static void info_process(struct worker *w, struct info_sink *s)
 	info_str(s, "description", g && g->description ? g->description : "");
 	info_uint(s, "Stopping", w->stopping);
 	info_uint(s, "Epoch", w->epoch ? w->epoch->id : 0);
+	info_uint(s, "Epochs", epochs_alive());
 	info_uint(s, "Reloads", w->ops->reloads);
 	info_uint(s, "Reload_failures", w->ops->reload_failures);
 	info_uint(s, "Loop_lag_us_p50", hist_percentile(&w->loop_lag_us, 50));
@@ -197,7 +198,9 @@ static enum cli_ret cmd_reload(struct cli_ctx *ctx)
 	rc = ops_reload(ctx->w, &r->rw);
 	if (rc < 0) {
 		free(r);
-		return cli_err(ctx, rc == -EALREADY ? "A reload is under way." : "The process is stopping.");
+		return cli_err(ctx, rc == -EALREADY	? "A reload is under way."
+				    : rc == -ESHUTDOWN	? "The process is stopping."
+							: "Out of memory.");
 	}
 	ctx->priv = r;
 	return CLI_WAIT;

@@ -24,11 +24,40 @@ static void cli_on_accept(struct ev_loop *loop, ev_io *io, int revents)
 	cli_accept(io->data);
 }
 
+static void cli_on_rested(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct cli_listener *l = t->data;
+
+	ev_io_start(loop, &l->io);
+}
+
+void cli_listener_rest(struct cli_listener *l, double s)
+{
+	ev_io_stop(l->w->loop, &l->io);
+	ev_timer_set(&l->rest, s, 0.);
+	ev_timer_start(l->w->loop, &l->rest);
+}
+
+static int cli_set_access(const char *path, const struct ops_socket_cfg *sc)
+{
+	if (sc->mode && chmod(path, sc->mode) < 0)
+		return -errno;
+	if ((sc->uid >= 0 || sc->gid >= 0) && chown(path, sc->uid, sc->gid) < 0)
+		return -errno;
+	return 0;
+}
+
 static int cli_bind_unix(const struct ops_socket_cfg *sc, char **unlink_path, char **err)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct stat st;
 	int fd, rc;
 
+	if (lstat(sc->addr.path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+		if (asprintf(err, "there is a file already, and it is no socket [%s]", sc->addr.path) < 0)
+			*err = NULL;
+		return -EEXIST;
+	}
 	rc = snprintf(un.sun_path, sizeof(un.sun_path), "%s.%d.tmp", sc->addr.path, (int)getpid());
 	if (rc >= (int)sizeof(un.sun_path)) {
 		if (asprintf(err, "path too long for a unix socket [%s]", sc->addr.path) < 0)
@@ -41,9 +70,7 @@ static int cli_bind_unix(const struct ops_socket_cfg *sc, char **unlink_path, ch
 	unlink(un.sun_path);
 	if (bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0)
 		goto fail;
-	if ((sc->mode && chmod(un.sun_path, sc->mode) < 0) ||
-	    ((sc->uid >= 0 || sc->gid >= 0) && chown(un.sun_path, sc->uid, sc->gid) < 0) ||
-	    listen(fd, 128) < 0 || rename(un.sun_path, sc->addr.path) < 0) {
+	if (cli_set_access(un.sun_path, sc) < 0 || listen(fd, 128) < 0 || rename(un.sun_path, sc->addr.path) < 0) {
 		rc = -errno;
 		unlink(un.sun_path);
 		errno = -rc;
@@ -136,19 +163,38 @@ int cli_listener_open(struct ops *ops, const struct ops_socket_cfg *sc, struct c
 	list_init(&l->node);
 	list_add_tail(&ops->listeners, &l->node);
 	ev_io_init(&l->io, cli_on_accept, fd, EV_READ);
-	l->io.data = l;
+	ev_init(&l->rest, cli_on_rested);
+	l->io.data = l->rest.data = l;
 	ev_io_start(ops->w->loop, &l->io);
 	*out = l;
 	return 0;
 }
 
-/* The file of a unix socket is removed only while it still is the one that we made. */
-void cli_listener_close(struct cli_listener *l)
+/* Is the file of a unix socket still the one that we made? */
+static bool cli_listener_owns_file(const struct cli_listener *l)
 {
 	struct stat st;
 
+	return l->unlink_path && lstat(l->unlink_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino;
+}
+
+void cli_listener_update(struct cli_listener *l, const struct ops_socket_cfg *sc)
+{
+	int rc;
+
+	l->level = sc->level;
+	if (!cli_listener_owns_file(l))
+		return;
+	rc = cli_set_access(l->unlink_path, sc);
+	if (rc < 0)
+		msg_warning("'stats socket' : cannot change mode or owner (%s) [%s]", strerror(-rc), l->spec);
+}
+
+void cli_listener_close(struct cli_listener *l)
+{
 	ev_io_stop(l->w->loop, &l->io);
-	if (l->unlink_path && lstat(l->unlink_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+	ev_timer_stop(l->w->loop, &l->rest);
+	if (cli_listener_owns_file(l))
 		unlink(l->unlink_path);
 	close(l->fd);
 	list_del(&l->node);

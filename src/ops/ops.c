@@ -36,10 +36,12 @@ int ops_set_options(struct worker *w, const struct ops_options *opt)
 	char *err = NULL, *comma;
 	int rc;
 
-	w->ops->opt = *opt;
+	w->ops->opt = opt;
 	if (!opt->master_cli)
 		return 0;
 	sc.spec = strdup(opt->master_cli);
+	if (!sc.spec)
+		return -ENOMEM;
 	comma = strchr(sc.spec, ',');
 	if (comma)
 		*comma = '\0';
@@ -63,6 +65,7 @@ static void ops_destroy(struct worker *w)
 
 	list_for_each_safe(c, ctmp, &ops->conns, node)
 		cli_conn_close(c);
+	ops_reload_abandon(ops);
 	list_for_each_safe(l, ltmp, &ops->listeners, node)
 		cli_listener_close(l);
 	ev_timer_stop(w->loop, &ops->stop_poll);

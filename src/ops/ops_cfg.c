@@ -3,7 +3,7 @@
  * ops_cfg.c - `stats socket` and `stats timeout` of the global section
  *
  * Sockets are known by their address as written. When an epoch is applied,
- * those that stay are kept with their descriptor (and level, which may
+ * those that stay are kept with their descriptor (level, mode and owner may
  * change), new ones are opened in prepare() so that a failure changes nothing,
  * and the rest are closed in commit(). Connections that are open go on.
  */
@@ -260,8 +260,8 @@ static void ops_cfg_commit(struct worker *w, struct epoch *ep, struct epoch *old
 	}
 	list_for_each(sc, &oc->sockets, node) {
 		l = ops_find_listener(w->ops, sc->spec);
-		if (l)
-			l->level = sc->level;
+		if (l && !l->permanent)
+			cli_listener_update(l, sc);
 	}
 }
 

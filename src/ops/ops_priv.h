@@ -38,6 +38,7 @@ struct cli_listener {
 	char *unlink_path;     /* owns; unix sockets made by us, else NULL */
 	int fd;                /* owns */
 	ev_io io;
+	ev_timer rest;         /* accept() lacked something: not watched meanwhile */
 	enum cli_level level;
 	bool permanent;        /* -S: belongs to no configuration */
 	dev_t dev;             /* of unlink_path when we made it */
@@ -48,17 +49,15 @@ struct cli_listener {
 
 struct ops {
 	struct worker *w;
-	struct ops_options opt;
+	const struct ops_options *opt; /* borrows for the process's life */
 	struct list listeners;
 	struct list conns;     /* struct cli_conn */
 	unsigned nb_conns;
 
 	/* reload.c */
-	struct helper_job reload_job;
+	struct ops_reload_job *reload; /* under way; NULL: none. Owns itself */
 	struct list reload_waiters;
-	struct diag reload_diag;
-	struct epoch *reload_epoch;
-	bool reloading, reload_again;
+	bool reload_again;
 	unsigned reloads, reload_failures;
 
 	/* soft stop */
@@ -88,9 +87,15 @@ struct cli_conn {
 /* cli_sock.c */
 int cli_listener_open(struct ops *ops, const struct ops_socket_cfg *sc, struct cli_listener **out, char **err);
 void cli_listener_close(struct cli_listener *l);
+/* Its line has changed: level, mode and owner. */
+void cli_listener_update(struct cli_listener *l, const struct ops_socket_cfg *sc);
+/* Leaves those who knock waiting for <s> seconds: the socket stays readable, and the loop would spin. */
+void cli_listener_rest(struct cli_listener *l, double s);
 /* cli.c */
 void cli_accept(struct cli_listener *l);
 void cli_conn_close(struct cli_conn *c);
+/* reload.c: ops goes; who waits for a reload hears that it failed */
+void ops_reload_abandon(struct ops *ops);
 /* cli_match.c */
 const struct cli_kw *cli_kw_find(char **args, int argc, int *nb_words);
 void cli_help(struct cli_ctx *ctx, char **words, int nb_words, const char *title);

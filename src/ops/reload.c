@@ -9,27 +9,49 @@
  * A bad configuration changes nothing. Asking while a reload runs is an error
  * for a command; a signal that comes meanwhile is remembered, because the files
  * may have changed after they were read.
+ *
+ * The process may be told to end while the helper thread still builds. The job is
+ * therefore an object of its own: what it finds when it comes back to a process that
+ * stops is thrown away, and when ops has gone already it is only freed.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "ops_priv.h"
 
+struct ops_reload_job {
+	struct helper_job job;
+	struct ops *ops; /* borrows; NULL: it has gone */
+	const struct ops_options *opt; /* the process's, not ops' */
+	struct epoch *ep;              /* owns one reference, once built */
+	struct diag diag;
+};
+
 static void reload_build(struct helper_job *job)
 {
-	struct ops *ops = container_of(job, struct ops, reload_job);
+	struct ops_reload_job *r = container_of(job, struct ops_reload_job, job);
 
-	ops->reload_epoch = epoch_build(ops->opt.files, ops->opt.nb_files, &ops->reload_diag);
+	r->ep = epoch_build(r->opt->files, r->opt->nb_files, &r->diag);
+	if (r->ep && r->opt->maxconn)
+		r->ep->global.maxconn = r->opt->maxconn;
+}
+
+static void reload_free(struct ops_reload_job *r)
+{
+	epoch_put(r->ep);
+	diag_free(&r->diag);
+	free(r);
 }
 
 /* Says on stderr and in the log how it went. */
-static void reload_tell(struct ops *ops, bool ok)
+static void reload_tell(struct ops *ops, const struct diag *d, bool ok)
 {
 	const struct log_set *ls = ops->w->epoch ? &ops->w->epoch->global.log : NULL;
 	struct diag_msg *m;
 
-	diag_print(&ops->reload_diag);
-	list_for_each(m, &ops->reload_diag.msgs, node) {
+	diag_print(d);
+	list_for_each(m, &d->msgs, node) {
 		if (m->level >= MSG_WARNING)
 			log_printf(ops->w, ls, m->level == MSG_ALERT ? LOG_ALERT : LOG_WARNING, "%s", m->text);
 	}
@@ -43,26 +65,41 @@ static void reload_tell(struct ops *ops, bool ok)
 	}
 }
 
-static void reload_done(struct worker *w, struct helper_job *job)
+static void reload_answer(struct ops *ops, const struct diag *d, bool ok)
 {
-	struct ops *ops = container_of(job, struct ops, reload_job);
 	struct ops_reload_waiter *rw, *tmp;
-	bool ok = false;
 
-	if (ops->reload_epoch) {
-		ok = epoch_apply(w, ops->reload_epoch, &ops->reload_diag) == 0;
-		epoch_put(ops->reload_epoch);
-		ops->reload_epoch = NULL;
-	}
-	ops->reloads += ok;
-	ops->reload_failures += !ok;
-	reload_tell(ops, ok);
-	ops->reloading = false;
 	list_for_each_safe(rw, tmp, &ops->reload_waiters, node) {
 		list_del(&rw->node);
-		rw->done(rw, ok, &ops->reload_diag);
+		rw->done(rw, ok, d);
 	}
-	diag_free(&ops->reload_diag);
+}
+
+static bool reload_stops(const struct worker *w)
+{
+	return w->stopping || w->ended;
+}
+
+static void reload_done(struct worker *w, struct helper_job *job)
+{
+	struct ops_reload_job *r = container_of(job, struct ops_reload_job, job);
+	struct ops *ops = r->ops;
+	bool ok = false;
+
+	if (!ops) {
+		reload_free(r);
+		return;
+	}
+	ops->reload = NULL;
+	if (reload_stops(w))
+		diag_error(&r->diag, NULL, 0, "the process is stopping");
+	else if (r->ep)
+		ok = epoch_apply(w, r->ep, &r->diag) == 0;
+	ops->reloads += ok;
+	ops->reload_failures += !ok;
+	reload_tell(ops, &r->diag, ok);
+	reload_answer(ops, &r->diag, ok);
+	reload_free(r);
 	if (ops->reload_again) {
 		ops->reload_again = false;
 		ops_reload(w, NULL);
@@ -72,21 +109,41 @@ static void reload_done(struct worker *w, struct helper_job *job)
 int ops_reload(struct worker *w, struct ops_reload_waiter *rw)
 {
 	struct ops *ops = w->ops;
+	struct ops_reload_job *r;
 
-	if (w->stopping)
+	if (reload_stops(w))
 		return -ESHUTDOWN;
-	if (ops->reloading) {
+	if (ops->reload) {
 		if (rw)
 			return -EALREADY;
 		ops->reload_again = true;
 		return 0;
 	}
-	ops->reloading = true;
-	diag_init(&ops->reload_diag);
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->ops = ops;
+	r->opt = ops->opt;
+	diag_init(&r->diag);
+	r->job.run = reload_build;
+	r->job.done = reload_done;
+	list_init(&r->job.node);
+	ops->reload = r;
 	if (rw)
 		list_add_tail(&ops->reload_waiters, &rw->node);
-	ops->reload_job = (struct helper_job){ .run = reload_build, .done = reload_done };
-	list_init(&ops->reload_job.node);
-	helper_submit(w, &ops->reload_job);
+	helper_submit(w, &r->job);
 	return 0;
+}
+
+void ops_reload_abandon(struct ops *ops)
+{
+	struct diag none;
+
+	if (!ops->reload)
+		return;
+	ops->reload->ops = NULL;
+	ops->reload = NULL;
+	diag_init(&none);
+	reload_answer(ops, &none, false);
+	diag_free(&none);
 }
