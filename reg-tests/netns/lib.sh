@@ -183,6 +183,7 @@ trap 'exit 143' TERM HUP
 # pair HOST DEV ADDR4 ADDR6 PEER DEV ADDR4 ADDR6 [WIRE]
 pair() {
 	if [ -n "${9-}" ]; then
+		rm -f "$T/wire-$2.log"
 		(exec "$tools/wire" $9 "$ID-$1" "$2" "$ID-$5" "$6" >"$T/wire-$2.log" 2>&1) &
 		spawned="$spawned $!"
 		wait_for 5 grep -q ready "$T/wire-$2.log" || skip "no tap devices: $(cat "$T/wire-$2.log")"
