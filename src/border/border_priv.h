@@ -48,9 +48,10 @@ struct border_flow {
 	uint64_t asked_us;      /* CARRYING: when the stream was asked to leave; 0: it was not */
 	uint64_t shrink_us;     /* CARRYING: since when windows are clamped, to leave; 0: they are not */
 	bool hold_client;       /* CARRYING: new data of the client is its next request: held */
+	bool gap[2];            /* LEAVING: the socket has data out of order */
 	uint64_t stuck_us;      /* LEAVING: since when nothing moves; 0: not known yet */
 	uint32_t stuck_at;      /* what stood still then */
-	unsigned tries;         /* at leaving, for the command that waits */
+	uint64_t tries_us;      /* since when a command that waits tries again; 0: it does not */
 	struct task may_leave;  /* the stream said it may */
 	struct list waiters;    /* struct border_waiter: commands */
 };

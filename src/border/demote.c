@@ -38,7 +38,7 @@
 #define LEAVE_CLAMP_MIN 4096
 #define LEAVE_SMALL (512 << 10)    /* bytes in a socket that drain in a moment */
 #define LEAVE_SHRINK_US 500000    /* and how long to wait until there are not more */
-#define LEAVE_TRIES 20
+#define LEAVE_TRIES_US 3000000    /* for how long a command tries */
 #define LEAVE_UNCLAMP (1U << 30)
 
 /* ---- starting ---- */
@@ -93,7 +93,7 @@ static void leave_hold(struct border_flow *bf)
 	if (!bf->hold_client)
 		leave_note_acks(bf, q);
 	bf->asked_us = bf->shrink_us = 0;
-	bf->hold_client = false;
+	bf->hold_client = bf->gap[0] = bf->gap[1] = false;
 	bf->state = BORDER_ST_LEAVING;
 	flow_set_state(f, FLOW_ST_LEAVING);
 	border_leave_poll(bf);
@@ -169,9 +169,11 @@ void border_leave_cancel(struct border_flow *bf, const char *why)
 	border_deliver_held(bf);
 	border_late(bf);
 	/* an operator's wish stands: at the stream's next quiet point */
-	if (!list_empty(&bf->waiters) && bf->tries++ < LEAVE_TRIES && stream_leave_ask(bf->s, LEAVE_NOW) == 0)
+	if (!bf->tries_us)
+		bf->tries_us = clock_us();
+	if (!list_empty(&bf->waiters) && clock_us() - bf->tries_us < LEAVE_TRIES_US && stream_leave_ask(bf->s, LEAVE_NOW) == 0)
 		return;
-	bf->tries = 0;
+	bf->tries_us = 0;
 	border_done(bf, why);
 }
 
@@ -203,7 +205,7 @@ void border_leave_packet(struct visit *v)
 {
 	struct border_flow *bf = v->f->border;
 
-	if (v->s.flags & (SEG_RST | SEG_SYN) || seqtrk_where(&v->s, bf->cut[v->d]) != SEQTRK_BEYOND) {
+	if (bf->gap[v->d] || v->s.flags & (SEG_RST | SEG_SYN) || seqtrk_where(&v->s, bf->cut[v->d]) != SEQTRK_BEYOND) {
 		border_deliver(v);
 		return;
 	}
@@ -385,7 +387,8 @@ static bool leave_is_stuck(struct border_flow *bf, const struct repair_queues q[
 	uint32_t moved = q[0].received + q[1].received + q[0].acked + q[1].acked + (uint32_t)(q[0].readable + q[1].readable);
 	uint64_t now = clock_us();
 
-	if (q[0].unacked || q[1].unacked || moved != bf->stuck_at || !bf->stuck_us) {
+	/* with a gap a retransmission is to come */
+	if (bf->gap[0] || bf->gap[1] || q[0].unacked || q[1].unacked || moved != bf->stuck_at || !bf->stuck_us) {
 		bf->stuck_us = now;
 		bf->stuck_at = moved;
 		return false;
@@ -408,8 +411,10 @@ void border_leave_poll(struct border_flow *bf)
 			border_leave_cancel(bf, "closing");
 			return;
 		}
-		/* memory in use and nothing to read: out of order */
-		if (q[d].rmem && !q[d].readable)
+		/* memory in use and nothing to read: out of order. It gets all that comes until the gap is filled: the
+		 * sender needs its duplicate ACKs to repeat what is missing. */
+		bf->gap[d] = q[d].rmem && !q[d].readable;
+		if (bf->gap[d])
 			leave_help(bf, d);
 	}
 	if (!stream_quiet(bf->s) || !leave_is_quiet(&q[0]) || !leave_is_quiet(&q[1])) {
