@@ -170,9 +170,6 @@ static void border_poll(struct border_flow *bf)
 	case BORDER_ST_LEAVING:
 		border_leave_poll(bf);
 		break;
-	case BORDER_ST_ENDING:
-		border_ending_poll(bf);
-		break;
 	case BORDER_ST_CARRYING:
 		border_asked_poll(bf);
 		break;
@@ -238,9 +235,6 @@ static void border_packet(struct visit *v)
 	case BORDER_ST_LEAVING:
 		border_leave_packet(v);
 		break;
-	case BORDER_ST_ENDING:
-		border_ending_packet(v);
-		break;
 	}
 }
 
@@ -252,9 +246,6 @@ static void border_timeout(struct flow *f)
 		break;
 	case BORDER_ST_LEAVING:
 		border_leave_cancel(f->border, "hold-timeout");
-		break;
-	case BORDER_ST_ENDING:
-		border_ending_over(f->border);
 		break;
 	case BORDER_ST_CARRYING:
 		if (f->hold) { /* the client's next request */
@@ -284,9 +275,6 @@ static void border_kill(struct flow *f)
 	case BORDER_ST_CARRYING:
 	case BORDER_ST_LEAVING:
 		stream_kill(bf->s); /* calls border_ended() */
-		break;
-	case BORDER_ST_ENDING:
-		border_ending_over(bf);
 		break;
 	}
 }

@@ -13,7 +13,6 @@
  *             has run dry and the kernel may deliver to them directly. Once the stream is asked to
  *             leave, packets come by the queue again, and the client's next request is held.
  *   LEAVING   f is LEAVING: packets come by the queue again and new data is held.
- *   ENDING    the stream is gone, the sockets are ours: saying goodbye (ending.c). f is CLOSING.
  */
 #ifndef STANDIN_BORDER_PRIV_H
 #define STANDIN_BORDER_PRIV_H
@@ -24,7 +23,7 @@
 #include "l3/l3.h"
 #include "l7/promoted.h"
 
-enum border_state { BORDER_ST_RECALLING, BORDER_ST_DRAINING, BORDER_ST_CARRYING, BORDER_ST_LEAVING, BORDER_ST_ENDING };
+enum border_state { BORDER_ST_RECALLING, BORDER_ST_DRAINING, BORDER_ST_CARRYING, BORDER_ST_LEAVING };
 
 struct border_flow {
 	struct list node;       /* in struct border */
@@ -69,7 +68,7 @@ struct border {
 	struct pool *pool;
 	struct list all;        /* struct border_flow, by node */
 	struct list late;
-	struct list waiting;    /* struct border_flow: DRAINING, LEAVING, ENDING */
+	struct list waiting;    /* struct border_flow: RECALLING, DRAINING, asked to leave, LEAVING */
 	int diag_fd;            /* sock_diag: for what pseudo sockets leave behind; -1: none */
 	struct task late_task;  /* promoted outside of a batch: read the queues until they are dry */
 	ev_timer poll;          /* while somebody waits */
@@ -112,9 +111,6 @@ void border_leave_cancel(struct border_flow *bf, const char *why);
 
 /* ending.c */
 void border_ended(struct stream *s, void *owner, int fd[2], bool abort);
-void border_ending_packet(struct visit *v);
-void border_ending_poll(struct border_flow *bf);
-void border_ending_over(struct border_flow *bf);
 bool border_lingers(const struct flow *f);
 bool border_replaced(const struct flow *f, int d);
 

@@ -6,7 +6,7 @@
  * becomes resets. Otherwise the kernel closes them as it closes any socket, in
  * the background; the flow is CLOSING and what still comes by the queue goes to
  * the sockets (or to nobody: the steering drops what is routed to a socket that is
- * gone, so no reset leaves by accident).
+ * gone, so no reset leaves by accident). What stays in TIME_WAIT is sweep.c's.
  */
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -79,19 +79,4 @@ bool border_replaced(const struct flow *f, int d)
 		return d == FLOW_CLIENT && getsockopt(bf->fd[d], SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err != 0;
 	other = border_socket_state(border_of(f), f, !d);
 	return !other || other == TCP_TIME_WAIT || other == TCP_FIN_WAIT2;
-}
-
-void border_ending_packet(struct visit *v)
-{
-	border_deliver(v);
-}
-
-void border_ending_poll(struct border_flow *bf)
-{
-}
-
-void border_ending_over(struct border_flow *bf)
-{
-	border_close(bf);
-	border_flow_free(bf);
 }
