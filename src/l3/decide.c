@@ -74,6 +74,8 @@ void l3_flow_reset(struct flow *f)
 		if ((f->trk.side[d].f & SEQTRK_F_ACK) && !(has_edge && acked == edge))
 			decide_send_rst(f, d, acked);
 	}
+	/* its ends are free to use the addresses again at once */
+	f->trk.f |= SEQTRK_C_RST;
 }
 
 void l3_unhold(struct flow *f)
