@@ -37,7 +37,7 @@ me=$top/reg-tests/run.sh
 limit() {
 	case $1 in
 	platform) s=40 ;;
-	netns | app | conform) s=240 ;;
+	netns | app | conform | cli) s=240 ;;
 	demo) s=500 ;;
 	*) s=60 ;;
 	esac
