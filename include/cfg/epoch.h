@@ -28,6 +28,7 @@ struct worker;
 struct epoch;
 
 #define EPOCH_MAX_PARTS 16
+#define EPOCH_BUCKETS   1024
 
 /* A layer's share in configurations. Static; registered by INITCALL. */
 struct cfg_module {
@@ -56,6 +57,7 @@ void cfg_module_register(struct cfg_module *m);
  * files. Embedded in the owner's struct. */
 struct cfg_object {
 	struct list node;   /* in epoch->objects */
+	struct cfg_object *next; /* in epoch->by_name */
 	const char *kind;   /* "frontend", "backend", "gateway", "app", ... */
 	const char *name;   /* arena of the epoch */
 	const char *file;
@@ -88,6 +90,7 @@ struct epoch {
 	struct arena arena;       /* owns all strings and objects of the configuration */
 	struct cfg_global global;
 	struct list objects;      /* struct cfg_object */
+	struct cfg_object *by_name[EPOCH_BUCKETS]; /* the same, found by name; the first declared comes first */
 	struct cfg_env *env;      /* the process's environment as setenv and its kin changed it */
 	void *part[EPOCH_MAX_PARTS];
 	char **files;             /* as given by -f, for reload */

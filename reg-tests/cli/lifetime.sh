@@ -102,7 +102,7 @@ is "it ends well" "$status" 0
 {
 	config second
 	/usr/bin/python3 -c '
-for i in range(40000): print(f"backend b{i}\n    server s 127.0.0.1:{i % 60000 + 1}")'
+for i in range(20000): print(f"backend b{i}\n    server s 127.0.0.1:{i % 60000 + 1}")'
 } >"$T/big"
 for sig in TERM USR1; do
 	config first >"$T/cfg"

@@ -190,21 +190,36 @@ void epoch_put(struct epoch *ep)
 
 /* ---- objects ---- */
 
+/* FNV-1a: who writes a configuration is trusted. */
+static unsigned epoch_bucket(const char *name)
+{
+	uint32_t h = 2166136261U;
+
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * 16777619U;
+	return h % EPOCH_BUCKETS;
+}
+
 void epoch_add_object(struct epoch *ep, struct cfg_object *o, struct diag *d)
 {
 	const struct cfg_object *first = epoch_find(ep, o->kind, o->name);
+	struct cfg_object **at = &ep->by_name[epoch_bucket(o->name)];
 
 	if (first)
 		diag_error(d, o->file, o->line, "%s '%s' has the same name as %s '%s' declared at %s:%d.",
 			   o->kind, o->name, first->kind, first->name, first->file, first->line);
 	list_add_tail(&ep->objects, &o->node);
+	while (*at)
+		at = &(*at)->next;
+	o->next = NULL;
+	*at = o;
 }
 
 struct cfg_object *epoch_find(const struct epoch *ep, const char *kind, const char *name)
 {
 	struct cfg_object *o;
 
-	list_for_each (o, &ep->objects, node)
+	for (o = ep->by_name[epoch_bucket(name)]; o; o = o->next)
 		if (strcmp(o->kind, kind) == 0 && strcmp(o->name, name) == 0)
 			return o;
 	return NULL;
