@@ -4,8 +4,8 @@
  *
  * Start order, each step needing those before it:
  *   1. arguments; the configuration is read and checked (-c ends here)
- *   2. into the background (-D); descriptor limit
- *   3. the keeper is forked, while there is one thread, no socket and no secret
+ *   2. into the background (-D)
+ *   3. the keeper is forked, while there is one thread, no socket and no secret; our own limits (-m, descriptors)
  *   4. worker: loop, logger, helper thread; layers
  *   5. the configuration is applied: ports, queues, firewall rules, instances
  *   6. the pid file, a signal to the old processes (-sf, -st), the loop
@@ -551,7 +551,6 @@ int main(int argc, char **argv)
 	}
 	if (ep->global.quiet && !o.verbose)
 		msg_set_quiet(true);
-	main_raise_nofile();
 	if ((o.daemon || ep->global.daemon) && !o.foreground) {
 		ready_fd = main_daemonize();
 		if (ready_fd < 0) {
@@ -565,6 +564,7 @@ int main(int argc, char **argv)
 		epoch_put(ep);
 		return 1;
 	}
+	main_raise_nofile(); /* not before: instances get the limits that we were given */
 	main_limit_memory(o.mem_mb);
 	return main_serve(&o, ep, keeper, ready_fd);
 }

@@ -46,7 +46,7 @@ struct keeper_spawn {
 };
 
 struct keeper_child {
-	/* <err> 0: it was exec'd; <pid> and <pidfd> (owned by the callee). Else the errno of what failed,
+	/* <err> 0: it was exec'd; <pid> and <pidfd> (owned by the callee; -1: we have no descriptor left). Else the errno of what failed,
 	 * <what> saying what that was ("exec", "user", ...); no exited() follows. */
 	void (*started)(struct worker *w, struct keeper_child *c, int err, const char *what, pid_t pid,
 			int pidfd);
@@ -66,7 +66,8 @@ int keeper_attach(struct worker *w);
 /* Asks the keeper to clone and exec. started() is called later, from the loop, then exited(). 0, or -errno:
  * -EPIPE the keeper is gone, -EAGAIN it is far behind, -E2BIG, -EINVAL. */
 int keeper_spawn(struct worker *w, const struct keeper_spawn *sp, struct keeper_child *c);
-/* Forget the callbacks (the object goes away); the process is still reaped. Harmless when unknown. */
+/* Forget the callbacks (the object goes away); the process is still reaped, and killed if it has yet to start.
+ * Harmless when unknown. */
 void keeper_forget(struct worker *w, struct keeper_child *c);
 /* Named descriptors: the keeper keeps a duplicate until dropped or replaced. 0 or -errno. */
 int keeper_hold(struct worker *w, const char *name, int fd);

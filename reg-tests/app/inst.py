@@ -7,9 +7,12 @@
   never       never listens                     fork          leaves a child that outlives it
   deaf        ignores SIGTERM                   mark=FILE     appends "signal" to FILE at SIGUSR1
   bad=NAME    exits at once when $INSTANCE is not NAME
+  escape      leaves a grandchild in a session of its own, deaf to SIGTERM
+  nested      leaves a child in cgroups that it makes below its own (as root)
 
 GET /health 200; /env its environment; /who instance and pid; /slow answers after a second.
 """
+import glob
 import http.server
 import os
 import signal
@@ -54,6 +57,22 @@ if "mark" in words:
 if "fork" in words and os.fork() == 0:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(1000)
+if "escape" in words and os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    for sig in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(sig, signal.SIG_IGN)
+    time.sleep(1000)
+if "nested" in words:
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(1000)
+    for own in glob.glob(f"/sys/fs/cgroup/**/standin-*/{name}", recursive=True):
+        os.makedirs(f"{own}/a/b")
+        with open(f"{own}/a/b/cgroup.procs", "w") as f:
+            f.write(str(child))
 if "never" in words:
     time.sleep(1000)
 time.sleep(float(words.get("delay", 0)))

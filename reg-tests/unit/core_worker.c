@@ -411,3 +411,20 @@ Test(probe, cancelled_never_calls_back)
 	worker_destroy(&x.w);
 	close(fd);
 }
+
+Test(endpoint, the_generation_of_a_name_that_comes_back_does_not_go_back)
+{
+	struct endpoint *ep;
+	struct worker w;
+
+	worker_init(&w);
+	ep = endpoint_get(&w, "web");
+	endpoint_publish(&w, ep, ENDPOINT_UP, &(struct addr){ .family = AF_INET, .port = 1 });
+	endpoint_put(&w, ep);
+	ep = endpoint_get(&w, "web");
+	cr_assert_eq(ep->generation, 1);
+	endpoint_publish(&w, ep, ENDPOINT_UP, &(struct addr){ .family = AF_INET, .port = 2 });
+	cr_assert_eq(ep->generation, 2);
+	endpoint_put(&w, ep);
+	worker_destroy(&w);
+}

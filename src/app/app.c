@@ -8,7 +8,8 @@
  * the end of the loop cycle; only the death of a primary is answered on the spot.
  *
  *   nobody serves     a READY standby becomes the primary; else a STARTING one; else one
- *                     is started at full size, when the back-off allows
+ *                     is started at full size, when the back-off allows. Not while a former
+ *                     primary that was told to end still may be at work
  *   an outdated one   serves (its configuration changed, or a restart was asked): one of
  *                     the current configuration is started beside it; when it is READY
  *                     they switch, and the old one may finish. If the new one does not
@@ -173,10 +174,24 @@ static bool app_depends_met(const struct app *a)
 	return !d || d->endpoint->state == ENDPOINT_UP;
 }
 
+/* A former primary that was told to end, and may be at work until it has or is killed: there are never two. */
+static bool app_predecessor_works(const struct app *a)
+{
+	const struct instance *in;
+
+	list_for_each(in, &a->instances, node)
+		if (in->role == INST_PRIMARY && in->st == INST_ST_STOPPING && !in->killed)
+			return true;
+	return false;
+}
+
 static void app_find_primary(struct app *a)
 {
-	struct instance *in = app_pick(a, INST_ST_READY, true);
+	struct instance *in;
 
+	if (app_predecessor_works(a))
+		return;
+	in = app_pick(a, INST_ST_READY, true);
 	if (!in)
 		in = app_pick(a, INST_ST_STARTING, false);
 	if (in) {

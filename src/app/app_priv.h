@@ -182,6 +182,7 @@ struct instance {
 	uint64_t born_ms, ready_at_ms;
 	uint64_t exit_us;  /* when its end was seen */
 	bool asked;        /* its end was asked for: no failure */
+	bool killed;       /* SIGKILL was sent to all of it */
 	bool status_known; /* how it ended */
 	bool outdated;     /* to be replaced, though its configuration is the current one */
 	bool told;         /* on-promote is done with, or was never due: it began as the primary */
@@ -228,6 +229,7 @@ void instance_target(const struct instance *in, struct addr *to);
 void health_begin(struct instance *in); /* STARTING: look until it is ready */
 void health_watch(struct instance *in); /* READY: check every `inter` */
 void health_end(struct instance *in);
+void health_adopt(struct instance *in); /* in->cfg is another one: what was asked by the old one's words is not */
 void health_init(struct instance *in);
 
 /* measure.c */

@@ -217,10 +217,7 @@ static void app_adopt_instances(struct app *a)
 		in->cfg = a->cfg;
 		if (in == a->primary && memcmp(&in->limits, &a->cfg->spec, sizeof(in->limits)))
 			instance_set_limits(in, &a->cfg->spec);
-		if (in->st == INST_ST_READY) { /* `check` may have changed */
-			health_end(in);
-			health_watch(in);
-		}
+		health_adopt(in);
 	}
 }
 

@@ -43,6 +43,7 @@
 #define CG_STAT       8192   /* memory.stat is about 1.5 kB */
 #define CG_CPU_PERIOD 100000 /* us */
 #define CG_CPU_MIN    1000   /* us: the kernel's smallest quota */
+#define CG_MAX_DEPTH  8      /* of groups that an instance made below its own */
 
 static const char *const cg_names[] = {
 	[CG_MEMORY] = "memory", [CG_CPU] = "cpu",         [CG_CPUACCT] = "cpuacct",
@@ -459,13 +460,25 @@ static void cgroup_free(struct cgroup *cg)
 	memset(cg, 0, sizeof(*cg));
 }
 
+/* A daemon of the same pid (in a container it always is) may have left an empty one. One that has processes
+ * cannot be removed. */
+static int cg_make_own(const char *dir)
+{
+	if (mkdir(dir, 0755) == 0)
+		return 0;
+	if (errno != EEXIST || rmdir(dir) < 0)
+		return errno == EBUSY || errno == ENOTEMPTY ? -EEXIST : -errno;
+	return mkdir(dir, 0755) == 0 ? 0 : -errno;
+}
+
 int cgroup_create(struct cgroup *cg, const struct cgroup_host *h, const char *name)
 {
-	int rc = -ENOMEM;
+	int rc;
 
 	memset(cg, 0, sizeof(*cg));
 	cg->host = h;
 	for (int i = 0; i < h->nb_hiers; i++) {
+		rc = -ENOMEM;
 		if (asprintf(&cg->dir[i], "%s/%s", h->hier[i].tree, name) < 0) {
 			cg->dir[i] = NULL;
 			goto undo;
@@ -474,8 +487,8 @@ int cgroup_create(struct cgroup *cg, const struct cgroup_host *h, const char *na
 			cg->procs[i] = NULL;
 			goto undo;
 		}
-		if (mkdir(cg->dir[i], 0755)) {
-			rc = -errno;
+		rc = cg_make_own(cg->dir[i]);
+		if (rc < 0) {
 			free(cg->dir[i]);
 			cg->dir[i] = NULL;
 			goto undo;
@@ -570,31 +583,61 @@ int cgroup_set(struct cgroup *cg, const struct app_spec *spec, unsigned *failed)
 	return first;
 }
 
+/* Calls <fn> for each group below <dir>: an instance that runs as root may have made some of its own. */
+static void cg_each_below(const char *dir, void (*fn)(const char *dir, int depth, void *arg), int depth, void *arg)
+{
+	char path[CG_PATH];
+	struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	if (depth >= CG_MAX_DEPTH || stat(dir, &st) < 0 || st.st_nlink <= 2 || !(d = opendir(dir)))
+		return;
+	while ((e = readdir(d)))
+		if (e->d_type == DT_DIR && e->d_name[0] != '.' &&
+		    snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) < (int)sizeof(path))
+			fn(path, depth + 1, arg);
+	closedir(d);
+}
+
+struct cg_pids {
+	int nb, max;
+	void (*fn)(pid_t pid, void *arg);
+	void *arg;
+};
+
+static void cg_pids_of(const char *dir, int depth, void *arg)
+{
+	struct cg_pids *p = arg;
+	char path[CG_PATH], line[32];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	f = fopen(path, "re");
+	while (f && p->nb < p->max && fgets(line, sizeof(line), f)) {
+		pid_t pid = strtol(line, NULL, 10);
+
+		if (pid <= 1) /* 0: not in our pid namespace */
+			continue;
+		p->nb++;
+		if (p->fn)
+			p->fn(pid, p->arg);
+	}
+	if (f)
+		fclose(f);
+	if (p->nb < p->max)
+		cg_each_below(dir, cg_pids_of, depth, p);
+}
+
 /* Calls <fn> for each process, at most <max> of them; how many there were. Groups of all hierarchies have the
  * same processes, unless one moved itself: look into each. */
 static int cg_each_pid(const struct cgroup *cg, int max, void (*fn)(pid_t pid, void *arg), void *arg)
 {
-	int nb = 0;
+	struct cg_pids p = { .max = max, .fn = fn, .arg = arg };
 
-	for (int i = 0; cg->procs[i] && i < CG_MAX_HIERS; i++) {
-		FILE *f = fopen(cg->procs[i], "re");
-		char line[32];
-
-		while (f && nb < max && fgets(line, sizeof(line), f)) {
-			pid_t pid = strtol(line, NULL, 10);
-
-			if (pid <= 1) /* 0: not in our pid namespace */
-				continue;
-			nb++;
-			if (fn)
-				fn(pid, arg);
-		}
-		if (f)
-			fclose(f);
-		if (nb)
-			break;
-	}
-	return nb;
+	for (int i = 0; i < CG_MAX_HIERS && cg->dir[i] && !p.nb; i++)
+		cg_pids_of(cg->dir[i], 0, &p);
+	return p.nb;
 }
 
 static void cg_kill_one(pid_t pid, void *arg)
@@ -633,11 +676,23 @@ bool cgroup_empty(const struct cgroup *cg)
 	return cg_each_pid(cg, 1, NULL, NULL) == 0;
 }
 
+static void cg_remove_below(const char *dir, int depth, void *arg)
+{
+	if (rmdir(dir) == 0)
+		return;
+	cg_each_below(dir, cg_remove_below, depth, arg);
+	rmdir(dir);
+}
+
 int cgroup_remove(struct cgroup *cg)
 {
-	for (int i = 0; i < CG_MAX_HIERS; i++)
-		if (cg->dir[i] && rmdir(cg->dir[i]) && errno != ENOENT)
+	for (int i = 0; i < CG_MAX_HIERS; i++) {
+		if (!cg->dir[i] || rmdir(cg->dir[i]) == 0 || errno == ENOENT)
+			continue;
+		cg_each_below(cg->dir[i], cg_remove_below, 0, NULL);
+		if (rmdir(cg->dir[i]) < 0)
 			return -errno;
+	}
 	cgroup_free(cg);
 	return 0;
 }

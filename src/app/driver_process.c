@@ -32,6 +32,7 @@ struct proc {
 	struct keeper_child child;
 	ev_io io;
 	int pidfd; /* owns; -1 */
+	bool gone; /* its end was told */
 };
 
 static int proc_check(const struct app_cfg *cfg, char **err)
@@ -58,10 +59,13 @@ static int proc_check(const struct app_cfg *cfg, char **err)
 
 static void proc_gone(struct proc *p)
 {
-	if (p->pidfd < 0)
+	if (p->gone)
 		return;
-	ev_io_stop(p->in->w->loop, &p->io);
-	close(p->pidfd);
+	p->gone = true;
+	if (p->pidfd >= 0) {
+		ev_io_stop(p->in->w->loop, &p->io);
+		close(p->pidfd);
+	}
 	p->pidfd = -1;
 	instance_event(p->in, INST_EV_EXIT);
 }
@@ -83,6 +87,13 @@ static void proc_started(struct worker *w, struct keeper_child *c, int err, cons
 	}
 	p->in->pid = pid;
 	p->pidfd = pidfd;
+	if (pidfd < 0) { /* we could not stop it politely nor see it die: its end comes by the keeper's message */
+		instance_event(p->in, INST_EV_SPAWNED);
+		instance_cause(p->in, "no descriptor is left to watch it");
+		if (p->in->st == INST_ST_STARTING)
+			instance_event(p->in, INST_EV_LATE);
+		return;
+	}
 	ev_io_init(&p->io, proc_pidfd, pidfd, EV_READ);
 	ev_set_priority(&p->io, EV_MAXPRI); /* before the errors of the connections it served */
 	ev_io_start(w->loop, &p->io);
@@ -186,7 +197,11 @@ static int proc_start(struct instance *in)
 		instance_cause(in, "cgroup: %s", strerror(-rc));
 		return rc;
 	}
-	instance_set_limits(in, &wanted);
+	rc = instance_set_limits(in, &wanted);
+	if (rc < 0) { /* what the host cannot limit at all is no error: this one it should have */
+		instance_cause(in, "limits: %s", strerror(-rc));
+		return rc;
+	}
 	argv = app_expand_all(in, in->cfg->argv, in->cfg->argc, 0);
 	env = proc_env(in);
 	rc = argv && env ? proc_spawn(p, argv, env) : -ENOMEM;

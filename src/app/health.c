@@ -111,6 +111,19 @@ void health_watch(struct instance *in)
 		health_after(in, in->cfg->inter_ms);
 }
 
+void health_adopt(struct instance *in)
+{
+	bool asking = in->probe.running;
+
+	if (in->st == INST_ST_READY) { /* `check` may have changed */
+		health_end(in);
+		health_watch(in);
+	} else if (in->st == INST_ST_STARTING && asking) {
+		probe_cancel(&in->probe);
+		health_after(in, in->probe_wait_ms);
+	}
+}
+
 void health_end(struct instance *in)
 {
 	ev_timer_stop(in->w->loop, &in->tick);

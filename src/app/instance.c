@@ -188,6 +188,9 @@ static void inst_kill(struct instance *in, enum inst_state from)
 	if (from == INST_ST_STOPPING && !in->exit_us)
 		instance_log(in, LOG_WARNING, "still there: killed");
 	in->driver->kill(in);
+	if (!in->killed)
+		app_reconcile_later(in->app); /* it may wait for this one's end */
+	in->killed = true;
 	instance_deadline(in, 1000);
 }
 

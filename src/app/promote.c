@@ -35,6 +35,7 @@
 struct promotion {
 	struct app *app;
 	struct instance *in; /* borrows: the app's primary, or the promotion is cancelled */
+	struct epoch *ep;    /* counted: the probe borrows its words */
 	ev_timer timer;
 	struct probe probe;
 	struct keeper_child child;
@@ -87,6 +88,7 @@ static void promotion_free(struct promotion *pr)
 		syscall(SYS_pidfd_send_signal, pr->pidfd, SIGKILL, NULL, 0); /* no effect once it ended */
 		close(pr->pidfd);
 	}
+	epoch_put(pr->ep);
 	free(pr);
 }
 
@@ -199,6 +201,7 @@ static void promotion_begin(struct app *a, struct instance *in)
 	}
 	pr->app = a;
 	pr->in = in;
+	pr->ep = epoch_get(in->ep);
 	pr->pidfd = -1;
 	pr->child.started = promotion_started;
 	pr->child.exited = promotion_exited;

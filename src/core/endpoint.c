@@ -17,6 +17,7 @@
 
 struct endpoints {
 	struct list all;
+	uint64_t floor; /* the highest generation of those that have gone: a name that comes back goes on from it */
 };
 
 int endpoints_init(struct worker *w)
@@ -28,8 +29,9 @@ int endpoints_init(struct worker *w)
 	return 0;
 }
 
-static void endpoint_free(struct endpoint *ep)
+static void endpoint_free(struct endpoints *all, struct endpoint *ep)
 {
+	all->floor = MAX(all->floor, ep->generation);
 	list_del(&ep->node);
 	free(ep->name);
 	free(ep);
@@ -43,7 +45,7 @@ void endpoints_destroy(struct worker *w)
 		return;
 	list_for_each_safe (ep, next, &w->endpoints->all, node) {
 		WARN_ON(ep->refs);
-		endpoint_free(ep);
+		endpoint_free(w->endpoints, ep);
 	}
 	free(w->endpoints);
 	w->endpoints = NULL;
@@ -68,6 +70,7 @@ struct endpoint *endpoint_get(struct worker *w, const char *name)
 		return NULL;
 	}
 	ep->refs = 1;
+	ep->generation = w->endpoints->floor;
 	list_init(&ep->subs);
 	list_add_tail(&w->endpoints->all, &ep->node);
 	return ep;
@@ -80,7 +83,7 @@ void endpoint_put(struct worker *w, struct endpoint *ep)
 	if (--ep->refs)
 		return;
 	WARN_ON(!list_empty(&ep->subs));
-	endpoint_free(ep);
+	endpoint_free(w->endpoints, ep);
 }
 
 void endpoint_publish(struct worker *w, struct endpoint *ep, enum endpoint_state st, const struct addr *addr)

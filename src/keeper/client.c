@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,9 +108,11 @@ static void keeper_started(struct keeper *k, uint64_t id, const struct kmsg_star
 {
 	struct keeper_child *c = keeper_find(k, id, st->err != 0);
 
-	if (!c) {
-		if (pidfd >= 0)
+	if (!c) { /* nobody wants it any more */
+		if (pidfd >= 0) {
+			syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 			close(pidfd);
+		}
 		return;
 	}
 	c->pid = st->pid;

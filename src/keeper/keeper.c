@@ -21,7 +21,8 @@
  * (a service manager may send TERM to the whole group). It ends in one way only: when
  * the loop's end of the socket closes. Then each child gets its stop signal; when
  * all are gone, or the longest of their stop times is over, whatever is left in any
- * cgroup below the trees it was ever told to use is killed and the directories removed.
+ * cgroup below the trees it was ever told to use is killed and the directories removed;
+ * so is whatever else has become our child.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -41,6 +42,8 @@
 
 #include "core/list.h"
 #include "keeper_priv.h"
+
+#define KEEPER_MAX_DEPTH 8 /* of cgroups below an instance's */
 
 struct kchild {
 	struct list node; /* in kstate.children */
@@ -65,6 +68,7 @@ struct ktree {
 struct kstate {
 	int sock, sigfd;
 	bool orphan; /* the loop is gone */
+	struct rlimit nofile; /* as we were started; ours is raised, two descriptors for each child */
 	struct list children, held, trees;
 	char msg[KEEPER_MAX_MSG] __attribute__((aligned(8)));
 };
@@ -121,6 +125,7 @@ static void keeper_spawn_msg(struct kstate *k, const struct kmsg *m, size_t len,
 	int rc = c ? kspawn_parse(&sp, k->msg, len, fd) : -ENOMEM;
 
 	if (rc == 0) {
+		sp.nofile = &k->nofile;
 		for (unsigned i = 0; i < sp.fixed.nb_cgroups; i++)
 			keeper_note_tree(k, sp.cgroups[i]);
 		rc = kspawn_clone(&sp, &c->pidfd, &c->report);
@@ -289,24 +294,40 @@ static void keeper_kill_procs(const char *dir)
 	fclose(f);
 }
 
-/* Kills all in the instances' cgroups below <tree> and removes them; true when the tree is gone. */
-static bool keeper_clear_tree(const char *tree)
+/* Kills all in the cgroups below <dir> (an instance that runs as root may have made some of its own) and removes
+ * them and it; true when it is gone. */
+static bool keeper_clear(const char *dir, int depth)
 {
 	char path[4096];
 	struct dirent *e;
-	DIR *d = opendir(tree);
+	DIR *d = opendir(dir);
 
 	if (!d)
 		return errno == ENOENT;
 	while ((e = readdir(d))) {
-		if (e->d_type != DT_DIR || e->d_name[0] == '.')
+		if (e->d_type != DT_DIR || e->d_name[0] == '.' ||
+		    snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path))
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", tree, e->d_name);
 		keeper_kill_procs(path);
-		rmdir(path);
+		if (rmdir(path) && depth < KEEPER_MAX_DEPTH)
+			keeper_clear(path, depth + 1);
 	}
 	closedir(d);
-	return rmdir(tree) == 0;
+	return rmdir(dir) == 0;
+}
+
+/* Kills whoever is still our child: what left its cgroup or, on a host without cgroups, its session. As a parent
+ * dies its children become ours, and the next turn's. False when there is nobody. */
+static bool keeper_kill_children(void)
+{
+	FILE *f = fopen("/proc/thread-self/children", "re");
+	int pid, n = 0;
+
+	while (f && fscanf(f, "%d", &pid) == 1)
+		n += kill(pid, SIGKILL) == 0;
+	if (f)
+		fclose(f);
+	return n > 0;
 }
 
 static void keeper_end(struct kstate *k)
@@ -329,11 +350,21 @@ static void keeper_end(struct kstate *k)
 	for (int i = 0; i < 200; i++) {
 		all = true;
 		list_for_each(t, &k->trees, node)
-			all &= keeper_clear_tree(t->path);
-		if (all && list_empty(&k->children))
+			all &= keeper_clear(t->path, 0);
+		if (!keeper_kill_children() && all && list_empty(&k->children))
 			break;
 		keeper_turn(k, 10);
 	}
+}
+
+static void keeper_raise_nofile(struct kstate *k)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &k->nofile) < 0)
+		_exit(1);
+	lim = (struct rlimit){ .rlim_cur = k->nofile.rlim_max, .rlim_max = k->nofile.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &lim);
 }
 
 void keeper_main(int sock)
@@ -367,6 +398,7 @@ void keeper_main(int sock)
 	list_init(&k->trees);
 	if (k->sigfd < 0 || chdir("/"))
 		_exit(1);
+	keeper_raise_nofile(k);
 	while (!k->orphan)
 		keeper_turn(k, -1);
 	keeper_end(k);

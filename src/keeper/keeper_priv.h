@@ -17,6 +17,8 @@
 #ifndef STANDIN_KEEPER_PRIV_H
 #define STANDIN_KEEPER_PRIV_H
 
+#include <sys/resource.h>
+
 #include "keeper/keeper.h"
 
 enum kmsg_type { KMSG_SPAWN = 1, KMSG_HOLD, KMSG_DROP, KMSG_STARTED, KMSG_EXITED };
@@ -67,11 +69,12 @@ struct kspawn {
 	char *cgroups[KEEPER_MAX_CGROUPS + 1];
 	char **argv, **envp; /* own, in one block: free(argv) */
 	int out_fd;
+	const struct rlimit *nofile; /* borrows: what the daemon was started with; NULL: as is */
 };
 
 /* Sends one message with <fd> (-1: none). 0 or -errno. */
 int kmsg_send(int sock, struct kmsg *m, const void *body, size_t n, int fd);
-/* Receives one into <buf>; *fd is -1 or owned by the caller. Length, 0 at the end, -errno;
+/* Receives one into <buf>; *fd is owned by the caller, or -1: none came, or there was no room for it. Length, 0 at the end, -errno;
  * -EBADMSG what is no message (thrown away, its descriptors closed). */
 ssize_t kmsg_recv(int sock, void *buf, size_t size, int *fd);
 /* Checks a SPAWN as if the sender were hostile. 0 or -errno; on success free(sp->argv) later. */

@@ -4,7 +4,8 @@
  *
  * A record of the socket pair is a message. What does not fit the rules (cut
  * off, wrong length, more descriptors than one) is thrown away with its
- * descriptors closed: -EBADMSG, and the next message is unharmed.
+ * descriptors closed: -EBADMSG, and the next message is unharmed. A message whose one
+ * descriptor the kernel could not put into our table (EMFILE) is still worth having.
  */
 #include <errno.h>
 #include <string.h>
@@ -79,6 +80,7 @@ ssize_t kmsg_recv(int sock, void *buf, size_t size, int *fd)
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.room, .msg_controllen = sizeof(ctl.room)
 	};
 	const struct kmsg *m = buf;
+	bool lost;
 	unsigned nb;
 	ssize_t n;
 
@@ -89,8 +91,9 @@ ssize_t kmsg_recv(int sock, void *buf, size_t size, int *fd)
 	if (n <= 0)
 		return n < 0 ? -errno : 0;
 	*fd = kmsg_take_fd(&mh, &nb);
-	if ((mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof(*m) || m->len != (size_t)n ||
-	    m->nb_fds != nb || nb > 1) {
+	lost = (mh.msg_flags & MSG_CTRUNC) && !nb;
+	if ((mh.msg_flags & MSG_TRUNC) || ((mh.msg_flags & MSG_CTRUNC) && !lost) || (size_t)n < sizeof(*m) ||
+	    m->len != (size_t)n || m->nb_fds != nb + lost || nb > 1) {
 		if (*fd >= 0)
 			close(*fd);
 		*fd = -1;

@@ -121,6 +121,8 @@ static bool kchild_stdio(const struct kspawn *sp)
 
 static bool kchild_rlimits(const struct kspawn *sp)
 {
+	if (sp->nofile && setrlimit(RLIMIT_NOFILE, sp->nofile))
+		return false;
 	for (unsigned i = 0; i < sp->fixed.nb_rlimits; i++) {
 		struct rlimit rl = { .rlim_cur = sp->fixed.rlimits[i].soft,
 				     .rlim_max = sp->fixed.rlimits[i].hard };
