@@ -233,12 +233,15 @@ static void cli_begin_command(struct cli_conn *c, char *cmd, const char *payload
 /* Takes one line, with its payload when it ends in "<<", off conn->in. False: not all there. */
 static bool cli_take_line(struct cli_conn *c, char **payload)
 {
-	char *p = buf_head(&c->in), *nl = memchr(p, '\n', c->in.data);
+	char *p = buf_head(&c->in), *nl;
 	size_t len, used;
 
 	*payload = NULL;
+	if (!c->in.data)
+		return false;
+	nl = memchr(p, '\n', c->in.data);
 	if (!nl) {
-		if (!c->eof || !c->in.data)
+		if (!c->eof)
 			return false;
 		nl = p + c->in.data; /* the client forgot the newline and left */
 	}
