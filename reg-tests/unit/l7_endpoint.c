@@ -21,7 +21,7 @@ static void *web_create(struct epoch *ep)
 static void web_resolve(struct epoch *ep, struct diag *d)
 {
 	list_init(&web.node);
-	list_add_tail(&ep->objects, &web.node);
+	epoch_add_object(ep, &web, d);
 }
 
 static struct cfg_module web_module = { .name = "test", .order = 1, .create = web_create, .resolve = web_resolve };
