@@ -236,7 +236,8 @@ BUILD=$(realpath -m "$BUILD")
 STANDIN=$(realpath -m "$STANDIN")
 HAPROXY_PROGRAM=$STANDIN
 STANDIN_TEST_ID=standin-$$
-LOG=$top/build/log/$(basename "$BUILD")
+LOG=$top/build/log/$(basename "$BUILD")$(printf -- '-%s' "$@" | tr / _) # a run's logs last until its like
+[ $# -gt 0 ] || LOG=$top/build/log/$(basename "$BUILD")
 RUN_TMP=$(mktemp -d "/tmp/$STANDIN_TEST_ID.XXXX")
 export BUILD STANDIN HAPROXY_PROGRAM STANDIN_TEST_ID LOG RUN_TMP VERBOSE
 chmod 755 "$RUN_TMP"

@@ -5,7 +5,7 @@
 # clients that lack TCP options. No byte is out of place, nobody sees a reset.
 . "$(dirname "$0")/lib.sh"
 
-# on_wire WHAT WIRE CLIENT_SYSCTLS LOAD STALL: one gateway, streams over IPv4 and IPv6
+# on_wire WHAT WIRE CLIENT_SYSCTLS LOAD STALL [CYCLES]: one gateway, streams over IPv4 and IPv6
 on_wire() {
 	hosts_up "$2"
 	ramp_up
@@ -21,7 +21,7 @@ on_wire() {
 		is "$1, $addr: every byte in its place" $? 0
 		capture_off
 		said=$(cat "$T/ramp.log")
-		cycled "$1, $addr" 3
+		cycled "$1, $addr" "${6:-3}"
 		brief "$1, $addr: longest stall there, ms" "$(word c2s_gap_ms "$said")" "$5"
 		brief "$1, $addr: longest stall back, ms" "$(word s2c_gap_ms "$said")" "$5"
 		has_not "$1, $addr: no reset" "$("$tools/pcapsum" "$T/client.pcap")" 'rst=[1-9]'
@@ -33,7 +33,7 @@ on_wire() {
 on_wire "a clean wire of 10 ms" "-d 10" "" "5m@2m 5m@2m" 500
 on_wire "loss" "-d 2 -l 0.5" "" "5m@2m 5m@2m" 1500
 on_wire "disorder" "-d 2 -r 2 -u 1" "" "5m@2m 5m@2m" 700
-on_wire "all of it, fast" "-d 3 -l 0.5 -r 1 -u 0.5" "" "60m 60m" 2000
+on_wire "all of it, fast" "-d 3 -l 0.5 -r 1 -u 0.5" "" "60m 60m" 2000 0
 on_wire "no timestamps" "-d 1" "net.ipv4.tcp_timestamps=0" "4m@2m 4m@2m" 500
 on_wire "no SACK" "-d 1" "net.ipv4.tcp_sack=0" "4m@2m 4m@2m" 500
 on_wire "no window scale" "-d 1" "net.ipv4.tcp_window_scaling=0" "4m@2m 4m@2m" 500

@@ -420,20 +420,29 @@ no_flows() {
 	[ "$(ctl show flow json | jq length)" = 0 ]
 }
 # cycle [PAUSE]: promotes the only flow into fe_bytes and demotes it, again and again until it is gone; how
-# often it went both ways, in $cycles; what a command or a wait said that ended it, in $cycle_end
+# often it went both ways, in $cycles; what a command or a wait said that ended it, in $cycle_end. A connection
+# that does not come to rest in time is refused, which is no fault: the next try may find it calmer.
 cycle() {
 	cycles=0 cycle_end=
 	wait_for 5 flow_settled
 	cycle_id=$(flow_by true .id)
 	while [ -z "$cycle_end" ] && [ "$cycle_id" != null ]; do
-		cycle_end=$(ctl promote flow "$cycle_id" fe_bytes)
-		[ -n "$cycle_end" ] || wait_for 5 flow_is true promoted || cycle_end="not promoted: $(flow_by true .state)"
-		[ -n "$cycle_end" ] || sleep "${1:-0.05}"
-		[ -n "$cycle_end" ] || cycle_end=$(ctl demote flow "$cycle_id")
-		[ -n "$cycle_end" ] || wait_for 5 flow_is true translated || cycle_end="not demoted: $(flow_by true .state)"
+		cycle_step promote promoted fe_bytes || continue
+		sleep "${1:-0.05}"
+		until cycle_step demote translated || [ -n "$cycle_end" ]; do :; done
 		[ -n "$cycle_end" ] || cycles=$((cycles + 1))
-		[ -n "$cycle_end" ] || sleep "${1:-0.05}"
+		sleep "${1:-0.05}"
 	done
+}
+# cycle_step VERB STATE [FRONTEND]: 0 when the flow got there; else $cycle_end says why there is no use in trying again
+cycle_step() {
+	said=$(ctl "$1" flow "$cycle_id" ${3-})
+	case $said in
+	'') wait_for 5 flow_is true "$2" && return 0 ;;
+	*busy* | *hold-timeout*) sleep 0.1; return 1 ;;
+	esac
+	cycle_end="${said:-$1, but $(flow_by true .state)}"
+	return 1
 }
 flow_settled() {
 	case $(flow_by true .state) in watched | translated) ;; *) return 1 ;; esac
