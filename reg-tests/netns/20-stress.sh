@@ -82,7 +82,7 @@ for round in $(seq "$STRESS"); do
 		less "$addr: longest stall, ms" "$(word gap_ms "$said")" $stall
 		flip_off
 		more "$addr: promotions" "$(word promoted "$flip_said")" 20
-		more "$addr: demotions" "$(word demoted "$flip_said")" 5
+		more "$addr: demotions" "$(word demoted "$flip_said")" 1
 		has_not "$addr: no command hangs" "$flip_said" 'timed|Timeout'
 		flip -j 2 -k 50 -s "$round"
 		on client "$tools/storm" call -n 300 -w 30 -s "$round" $addr 9 >/dev/null

@@ -27,6 +27,7 @@
 #include "l3/l3.h"
 #include "policy/ctx.h"
 
+#define TURN_FLIGHT 10 /* segments that a client sends before the first is acknowledged (RFC 6928) */
 #define TURN_INSPECT_MAX (64U << 10) /* payload bytes held to be judged */
 
 static bool turn_has_rules(const struct gateway_conf *c)
@@ -276,7 +277,8 @@ static void turn_overflow(struct visit *v)
 static void turn_hold(struct visit *v)
 {
 	struct flow *f = v->f;
-	bool fresh = f->state != FLOW_ST_HELD;
+	bool fresh = f->state != FLOW_ST_HELD, stuck;
+	uint32_t count;
 
 	seqtrk_hold(&f->trk, v->d, &v->s, turn_xlate(f));
 	if (fresh) {
@@ -287,11 +289,14 @@ static void turn_hold(struct visit *v)
 		flow_set_state(f, FLOW_ST_HELD);
 		flow_set_timer(f, FLOW_TMR_INSPECT);
 	}
+	count = f->hold->count;
 	if (hold_add(v) < 0) {
 		turn_overflow(v);
 		return;
 	}
-	l3_turn_judge(f, false);
+	/* one that repeats itself with a whole flight unacknowledged may not send more: no use in waiting for it */
+	stuck = f->hold->count == count && count >= TURN_FLIGHT;
+	l3_turn_judge(f, stuck);
 }
 
 /* In HELD: what continues or repeats the held data. False: an ACK, or below the cut. */
