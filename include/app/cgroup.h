@@ -61,7 +61,6 @@ int cgroup_create(struct cgroup *cg, const struct cgroup_host *h, const char *na
 int cgroup_set(struct cgroup *cg, const struct app_spec *spec, unsigned *failed);
 /* SIGKILLs everything in it. How many processes were still there. */
 int cgroup_kill(const struct cgroup *cg);
-int cgroup_freeze(const struct cgroup *cg, bool on);
 bool cgroup_empty(const struct cgroup *cg);
 /* Removes the directories and frees. 0; -EBUSY: not empty, nothing freed. */
 int cgroup_remove(struct cgroup *cg);

@@ -32,9 +32,6 @@ void diag_free(struct diag *d);
 /* <file> NULL: not tied to a place. */
 void diag_error(struct diag *d, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void diag_warn(struct diag *d, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5);
-void diag_notice(struct diag *d, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5);
-/* Shown with -dD only: correct, but perhaps not what was meant. */
-void diag_hint(struct diag *d, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void diag_vadd(struct diag *d, enum msg_level level, const char *file, int line, const char *fmt, va_list ap);
 /* As it is, without "config : parsing ..." before it. */
 void diag_add(struct diag *d, enum msg_level level, const char *text);

@@ -75,7 +75,6 @@ void buf_align(struct buf *b); /* move the content to the front of the area */
 bool buf_put(struct buf *b, const void *p, size_t n);
 bool buf_putstr(struct buf *b, struct str s);
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-bool buf_vprintf(struct buf *b, const char *fmt, va_list ap);
 
 /* The same, growing the (malloc'd or NULL) area; aborts on no memory. */
 void buf_put_grow(struct buf *b, const void *p, size_t n);

@@ -59,10 +59,6 @@ struct log_set {
 };
 
 void log_set_init(struct log_set *ls);
-/* Names; the level or facility, or -1. */
-int log_level_parse(const char *word);
-const char *log_level_name(int level);
-int log_facility_parse(const char *word);
 /* Parses the words after `log` ("127.0.0.1:514 len 1024 format rfc5424 local0 info"). Strings
  * go to <a>. Returns 0, or -EINVAL with *err set (malloc'd text for the caller to free). */
 struct arena;

@@ -49,7 +49,6 @@ struct action_kw {
 	struct action_kw *next;
 };
 void action_register(struct action_kw *kws); /* static, ends with NULL name; INITCALL */
-const struct action_kw *action_first(void);  /* all of them, for listings */
 
 /* SMP_AT_ bits that rules of this set (an RS_ bit) can be sure of: the <at> of sample_parse() and
  * logformat_parse() for an action's arguments. */

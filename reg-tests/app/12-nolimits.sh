@@ -47,5 +47,5 @@ runs "failover works all the same" wait_for 5 primary_is "$s"
 runs "and so does killing what the dead one left, by its process group" wait_for 3 gone "$child"
 daemon_down
 is "it stops well" "$status" 0
-is "nothing is left" "$(pgrep -f "inst.py 127.0.0.1 2112[0-9]")" ""
+is "nothing is left" "$(pgrep -f "$inst 127.0.0.1 2112[0-9]")" ""
 finish

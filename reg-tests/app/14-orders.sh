@@ -109,7 +109,7 @@ runs "and again when there are some" wait_for 20 both_up
 settled() { [ "$(ctl show app web json | jq '.[0].instances | length')" = 2 ]; }
 runs "no instance of that time is left" wait_for 20 settled
 bare=0
-for p in $(pgrep -f "inst.py 127.0.0.1 2114[0-9]"); do
+for p in $(pgrep -f "$inst 127.0.0.1 2114[0-9]"); do
 	[ "$(pids_limit "$p")" -le 32 ] || bare=$((bare + 1))
 done
 is "none runs without its limits" "$bare" 0

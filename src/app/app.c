@@ -42,11 +42,6 @@ void app_log(struct app *a, int level, const char *fmt, ...)
 	log_printf(a->w, &a->cfg->log, level, "app %s: %s", a->name, text);
 }
 
-const char *app_release(const struct app *a)
-{
-	return a->cfg->release;
-}
-
 const char *app_state(const struct app *a)
 {
 	if (a->want == APP_STOP || a->retired)
@@ -58,7 +53,7 @@ const char *app_state(const struct app *a)
 	return a->promotion ? "promoting" : "up";
 }
 
-struct backoff_policy app_backoff_policy(const struct app *a)
+static struct backoff_policy app_backoff_policy(const struct app *a)
 {
 	return (struct backoff_policy){ .min_ms = a->cfg->backoff_min_ms,
 					.max_ms = a->cfg->backoff_max_ms,

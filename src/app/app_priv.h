@@ -199,7 +199,6 @@ struct instance {
 };
 
 extern const char *const inst_st_name[INST_ST_COUNT];
-extern const char *const inst_ev_name[INST_EV_COUNT];
 const char *inst_role_name(enum inst_role r);
 
 /* Makes one and asks the driver to start it inside <limits>; what fails from then on is an event of its life.
@@ -212,7 +211,6 @@ void instance_cause(struct instance *in, const char *fmt, ...) PRINTF_LIKE(2, 3)
 /* Writes all three limits, in place; warns about those that did not take. 0 or -errno. */
 int instance_set_limits(struct instance *in, const struct app_spec *spec);
 void instance_log(struct instance *in, int level, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void instance_assert(const struct instance *in);
 /* DEAD: frees it if nothing is left to be waited for; the tick timer's. */
 void instance_clean(struct instance *in);
 /* The daemon ends and it could not be ended: forget it. */
@@ -291,12 +289,10 @@ void app_ready(struct app *a, struct instance *in);
 /* An instance is free for good. */
 void app_instance_freed(struct app *a);
 const char *app_state(const struct app *a);
-const char *app_release(const struct app *a);
 void app_sizing(const struct app *a, struct sizing *out);
 /* What the size rests on changed: computes it, keeps it, stores it. */
 void app_resize(struct app *a);
 void app_log(struct app *a, int level, const char *fmt, ...) PRINTF_LIKE(3, 4);
-struct backoff_policy app_backoff_policy(const struct app *a);
 
 bool app_outdated(const struct app *a, const struct instance *in);
 
@@ -312,8 +308,6 @@ void app_promotion_cancel(struct app *a);
 /* reserve.c: is there memory for `promotion-reserve` failovers once <a> has another standby? False: do not
  * start it. */
 bool reserve_allows(struct app *a);
-uint64_t reserve_needed(const struct appmgr *m, unsigned n); /* bytes */
-uint64_t reserve_available(void);
 /* port.c: a free port of the range, or 0 and why the last one was not, as errno. */
 uint16_t app_port(struct app *a, int *why);
 

@@ -640,6 +640,17 @@ static int cg_each_pid(const struct cgroup *cg, int max, void (*fn)(pid_t pid, v
 	return p.nb;
 }
 
+static int cg_freeze(const struct cgroup *cg, bool on)
+{
+	bool v2;
+	const char *dir = cg_dir(cg, CG_FREEZER, &v2);
+
+	if (!dir)
+		return -EOPNOTSUPP;
+	return v2 ? cg_write(dir, "cgroup.freeze", on ? "1" : "0")
+		  : cg_write(dir, "freezer.state", on ? "FROZEN" : "THAWED");
+}
+
 static void cg_kill_one(pid_t pid, void *arg)
 {
 	kill(pid, SIGKILL);
@@ -654,21 +665,10 @@ int cgroup_kill(const struct cgroup *cg)
 	if (dir && v2 && cg_write(dir, "cgroup.kill", "1") == 0)
 		return cg_each_pid(cg, 1, NULL, NULL);
 	/* Frozen, nothing can fork while we read; the signal is taken when it thaws. */
-	cgroup_freeze(cg, true);
+	cg_freeze(cg, true);
 	nb = cg_each_pid(cg, 100000, cg_kill_one, NULL);
-	cgroup_freeze(cg, false);
+	cg_freeze(cg, false);
 	return nb;
-}
-
-int cgroup_freeze(const struct cgroup *cg, bool on)
-{
-	bool v2;
-	const char *dir = cg_dir(cg, CG_FREEZER, &v2);
-
-	if (!dir)
-		return -EOPNOTSUPP;
-	return v2 ? cg_write(dir, "cgroup.freeze", on ? "1" : "0")
-		  : cg_write(dir, "freezer.state", on ? "FROZEN" : "THAWED");
 }
 
 bool cgroup_empty(const struct cgroup *cg)

@@ -44,7 +44,7 @@ const char *const inst_st_name[INST_ST_COUNT] = {
 	[INST_ST_DRAINING] = "draining", [INST_ST_STOPPING] = "stopping", [INST_ST_DEAD] = "dead",
 };
 
-const char *const inst_ev_name[INST_EV_COUNT] = {
+static const char *const inst_ev_name[INST_EV_COUNT] = {
 	[INST_EV_SPAWNED] = "spawned", [INST_EV_SPAWN_FAILED] = "spawn failed",
 	[INST_EV_READY] = "ready",     [INST_EV_LATE] = "late",
 	[INST_EV_SICK] = "sick",       [INST_EV_EXIT] = "exit",
@@ -80,7 +80,8 @@ void instance_cause(struct instance *in, const char *fmt, ...)
 	va_end(ap);
 }
 
-void instance_assert(const struct instance *in)
+/* What must hold in each state. */
+static void instance_assert(const struct instance *in)
 {
 	BUG_ON(in->app->primary == in && !instance_alive(in));
 	BUG_ON(in->app->primary == in && in->role != INST_PRIMARY);

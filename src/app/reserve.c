@@ -21,7 +21,8 @@ static uint64_t reserve_lack(const struct app *a)
 	return a->cfg->standby && !a->retired ? a->cfg->spec.memory - a->minimum.memory : 0;
 }
 
-uint64_t reserve_needed(const struct appmgr *m, unsigned n)
+/* In bytes: what the <n> that lack most lack together. */
+static uint64_t reserve_needed(const struct appmgr *m, unsigned n)
 {
 	uint64_t sum = 0, last = UINT64_MAX;
 	const struct app *a;
@@ -48,7 +49,7 @@ uint64_t reserve_needed(const struct appmgr *m, unsigned n)
 	return sum;
 }
 
-uint64_t reserve_available(void)
+static uint64_t reserve_available(void)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
 	unsigned long long kib = 0;

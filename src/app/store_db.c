@@ -108,7 +108,7 @@ static void db_make_dir(const char *path)
 	}
 }
 
-int store_db_open(struct store_db *db)
+static int db_open(struct store_db *db)
 {
 	if (db->h)
 		return 0;
@@ -285,7 +285,7 @@ int store_db_write(struct store_db *db, struct list *items)
 {
 	struct store_item *it;
 
-	if (store_db_open(db) < 0)
+	if (db_open(db) < 0)
 		return -1;
 	if (db_exec(db, "BEGIN IMMEDIATE") < 0)
 		return db_fail(db, "writing");
@@ -394,7 +394,7 @@ static int db_load_events(struct store_db *db, struct list *events)
 
 int store_db_load(struct store_db *db, struct list *starts, struct list *events)
 {
-	if (store_db_open(db) < 0 || db_load_starts(db, starts) < 0)
+	if (db_open(db) < 0 || db_load_starts(db, starts) < 0)
 		return -1;
 	return db_load_events(db, events);
 }

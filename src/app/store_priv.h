@@ -33,7 +33,6 @@ struct store_db {
 };
 
 /* Helper thread only. 0, or -1 with db->err set; then the file is closed. */
-int store_db_open(struct store_db *db);
 int store_db_write(struct store_db *db, struct list *items); /* struct store_item; one transaction */
 int store_db_load(struct store_db *db, struct list *starts, struct list *events);
 void store_db_close(struct store_db *db);

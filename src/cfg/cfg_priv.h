@@ -41,7 +41,6 @@ static inline bool cfg_skipping(const struct cfg_ifs *ifs)
 }
 
 /* ---- match.c: which keyword a line is ---- */
-const struct cfg_section *cfg_section_first(void);
 const struct cfg_section *cfg_section_find(const char *name);
 /* The keyword of ln->args in ln->section, or NULL; the longest that fits wins. */
 const struct cfg_kw *cfg_kw_match(const struct cfg_line *ln);

@@ -78,8 +78,6 @@ void diag_vadd(struct diag *d, enum msg_level level, const char *file, int line,
 
 DIAG_DEFINE(diag_error, MSG_ALERT)
 DIAG_DEFINE(diag_warn, MSG_WARNING)
-DIAG_DEFINE(diag_notice, MSG_NOTICE)
-DIAG_DEFINE(diag_hint, MSG_DIAG)
 
 void diag_print(const struct diag *d)
 {

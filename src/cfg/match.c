@@ -20,11 +20,6 @@ void cfg_register_section(struct cfg_section *s)
 	cfg_sections = s;
 }
 
-const struct cfg_section *cfg_section_first(void)
-{
-	return cfg_sections;
-}
-
 const struct cfg_section *cfg_section_find(const char *name)
 {
 	const struct cfg_section *s = cfg_sections;

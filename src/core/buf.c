@@ -50,7 +50,7 @@ bool buf_putstr(struct buf *b, struct str s)
 	return buf_put(b, s.p, s.n);
 }
 
-bool buf_vprintf(struct buf *b, const char *fmt, va_list ap)
+static bool buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
 	char *tmp = NULL;
 	bool ok = false;

@@ -46,17 +46,13 @@ static int log_word(const char *const *names, size_t n, const char *word)
 	return -1;
 }
 
-int log_level_parse(const char *word)
+/* These two: the level or facility of that name, or -1. */
+static int log_level_parse(const char *word)
 {
 	return log_word(log_levels, ARRAY_SIZE(log_levels), word);
 }
 
-const char *log_level_name(int level)
-{
-	return level >= 0 && level < (int)ARRAY_SIZE(log_levels) ? log_levels[level] : "?";
-}
-
-int log_facility_parse(const char *word)
+static int log_facility_parse(const char *word)
 {
 	return log_word(log_facilities, ARRAY_SIZE(log_facilities), word);
 }

@@ -16,6 +16,8 @@
 #include "core/bug.h"
 #include "ops_priv.h"
 
+static struct cfg_module ops_module;
+
 static void *ops_cfg_create(struct epoch *ep)
 {
 	struct ops_cfg *oc = arena_alloc(&ep->arena, sizeof(*oc));
@@ -265,7 +267,7 @@ static void ops_cfg_commit(struct worker *w, struct epoch *ep, struct epoch *old
 	}
 }
 
-struct cfg_module ops_module = {
+static struct cfg_module ops_module = {
 	.name = "ops",
 	.order = 10,
 	.create = ops_cfg_create,

@@ -28,8 +28,6 @@ struct ops_cfg {
 	struct list sockets;
 };
 
-extern struct cfg_module ops_module;
-
 /* ---- run time ---- */
 struct cli_listener {
 	struct list node;      /* in ops.listeners */

@@ -152,7 +152,7 @@ static enum policy_seen payload_parse_hello(struct policy_ctx *ctx)
 	return SEEN_YES;
 }
 
-const struct tls_hello *pol_hello(struct policy_ctx *ctx, enum smp_ret *why)
+static const struct tls_hello *pol_hello(struct policy_ctx *ctx, enum smp_ret *why)
 {
 	payload_check_cache(ctx);
 	if (ctx->cache.hello == SEEN_NOT_TRIED)

@@ -33,7 +33,6 @@ enum policy_seen { SEEN_NOT_TRIED, SEEN_YES, SEEN_WAIT, SEEN_NO };
  * SMP_WAIT or SMP_ABSENT. */
 const struct http_head *pol_req_head(struct policy_ctx *ctx, enum smp_ret *why);
 const struct http_head *pol_res_head(struct policy_ctx *ctx, enum smp_ret *why);
-const struct tls_hello *pol_hello(struct policy_ctx *ctx, enum smp_ret *why);
 
 /* ---- patterns (pattern.c) ---- */
 

@@ -27,11 +27,6 @@ void action_register(struct action_kw *kws)
 	}
 }
 
-const struct action_kw *action_first(void)
-{
-	return actions;
-}
-
 unsigned rule_set_supplies(uint32_t set)
 {
 	static const struct {
