@@ -184,16 +184,16 @@ host_state() {
 	cat /proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal /proc/sys/net/ipv4/ip_forward 2>/dev/null
 }
 
-# Processes that were started with our STANDIN_TEST_ID and still live; those about to end get a second.
+# Processes that were started with our STANDIN_TEST_ID and still live; those about to end get half a minute.
 left_processes() {
-	for try in 1 2 3 4 5; do
+	for try in $(seq 60); do
 		pids=
 		for env in $(grep -lzx "STANDIN_TEST_ID=$STANDIN_TEST_ID" /proc/[0-9]*/environ 2>/dev/null); do
 			pid=${env#/proc/} pid=${pid%/environ}
 			[ ! -d "/proc/$pid" ] || pids="$pids $pid" # grep itself is gone by now
 		done
 		[ -n "$pids" ] || return 0
-		sleep 0.2
+		sleep 0.5
 	done
 	echo "$pids"
 }
