@@ -68,18 +68,56 @@ Test(cfg_manual, it_names_every_keyword_of_applications)
 	cr_assert_eq(missing("doc/configuration-app.md", CFG_APP), 0);
 }
 
-Test(cfg_manual, it_names_every_command_of_the_stats_socket)
+static void words_of(const struct cli_kw *kw, char *words)
 {
-	char *text = manual("doc/management.md");
+	*words = 0;
+	for (int i = 0; kw->words[i]; i++) {
+		strcat(words, i ? " " : "");
+		strcat(words, kw->words[i]);
+	}
+}
+
+/* The second column of the table's row whose first one has `words...` in it; "" when there is none. */
+static void level_in(const char *text, const char *words, char *level)
+{
+	char quoted[130];
+
+	snprintf(quoted, sizeof(quoted), "`%s", words);
+	*level = 0;
+	for (const char *p = text; p && *level == 0; p = strchr(p + 1, '\n')) {
+		const char *row = *p == '\n' ? p + 1 : p, *cell = strstr(row, " | ");
+		const char *at = memmem(row, cell ? cell - row : 0, quoted, strlen(quoted));
+
+		if (*row == '|' && at && strchr("` ", at[strlen(quoted)]))
+			sscanf(cell, " | %15[a-z]", level);
+	}
+}
+
+Test(cfg_manual, it_tells_the_level_of_every_command)
+{
+	static const char *const names[] = { [CLI_USER] = "user", [CLI_OPERATOR] = "operator", [CLI_ADMIN] = "admin" };
+	char *text = manual("doc/management.md"), words[128], level[16];
 	unsigned n = 0;
 
 	for (const struct cli_kw *kw = cli_first(); kw; kw = kw->next) {
-		char words[128] = "";
+		words_of(kw, words);
+		level_in(text, words, level);
+		if (strcmp(level, names[kw->level]) == 0)
+			continue;
+		fprintf(stderr, "%s: '%s' in doc/management.md, %s in fact\n", words, level, names[kw->level]);
+		n++;
+	}
+	free(text);
+	cr_assert_eq(n, 0);
+}
 
-		for (int i = 0; kw->words[i]; i++) {
-			strcat(words, i ? " " : "");
-			strcat(words, kw->words[i]);
-		}
+Test(cfg_manual, it_names_every_command_of_the_stats_socket)
+{
+	char *text = manual("doc/management.md"), words[128];
+	unsigned n = 0;
+
+	for (const struct cli_kw *kw = cli_first(); kw; kw = kw->next) {
+		words_of(kw, words);
 		if (named(text, words))
 			continue;
 		fprintf(stderr, "not in doc/management.md: %s\n", words);

@@ -104,8 +104,8 @@ static enum cli_ret border_cli_demote(struct cli_ctx *ctx)
 
 static struct cli_kw border_cli_kws[] = {
 	{ .words = { "promote", "flow" }, .args = "<id> <frontend>", .help = "put L7 into a live connection",
-	  .level = CLI_OPERATOR, .parse = border_cli_promote, .io = border_cli_result, .release = border_cli_release },
-	{ .words = { "demote", "flow" }, .args = "<id>", .help = "take L7 out of a connection", .level = CLI_OPERATOR,
+	  .level = CLI_ADMIN, .parse = border_cli_promote, .io = border_cli_result, .release = border_cli_release },
+	{ .words = { "demote", "flow" }, .args = "<id>", .help = "take L7 out of a connection", .level = CLI_ADMIN,
 	  .parse = border_cli_demote, .io = border_cli_result, .release = border_cli_release },
 	{ .words = { NULL } },
 };

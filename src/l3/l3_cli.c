@@ -264,11 +264,11 @@ static enum cli_ret l3_cli_kill_flow(struct cli_ctx *ctx)
 }
 
 static struct cli_kw l3_cli_kws[] = {
-	{ .words = { "show", "flow" }, .args = "[<id>]", .help = "forwarded and promoted connections", .level = CLI_USER,
-	  .parse = l3_cli_show_flow, .io = l3_cli_show_flow_io, .release = l3_cli_show_flow_release },
+	{ .words = { "show", "flow" }, .args = "[<id>]", .help = "forwarded and promoted connections",
+	  .level = CLI_OPERATOR, .parse = l3_cli_show_flow, .io = l3_cli_show_flow_io, .release = l3_cli_show_flow_release },
 	{ .words = { "show", "gateway" }, .args = "[<name>]", .help = "counters of gateways", .level = CLI_USER,
 	  .parse = l3_cli_show_gateway },
-	{ .words = { "kill", "flow" }, .args = "<id>", .help = "reset both ends of a connection", .level = CLI_OPERATOR,
+	{ .words = { "kill", "flow" }, .args = "<id>", .help = "reset both ends of a connection", .level = CLI_ADMIN,
 	  .parse = l3_cli_kill_flow },
 	{ .words = { NULL } },
 };
