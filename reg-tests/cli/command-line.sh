@@ -10,7 +10,9 @@ not_ok() { failed=1; echo "not ok - $*"; }
 T=$(mktemp -d)
 pids=
 cleanup() {
-	for pid in $pids; do kill -KILL "$pid" 2>/dev/null; done
+	for pid in $pids; do # with our directory among its arguments, or it is another one by now
+		! grep -qsF "$T" "/proc/$pid/cmdline" || kill -KILL "$pid"
+	done
 	rm -rf "$T"
 }
 trap cleanup EXIT
@@ -110,7 +112,7 @@ port=
 /usr/bin/python3 -c "
 import socket, time
 s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()
-print(s.getsockname()[1], flush=True); time.sleep(30)" >"$T/bound" &
+print(s.getsockname()[1], flush=True); time.sleep(30)" "$T" >"$T/bound" &
 pids="$pids $!"
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 	port=$(cat "$T/bound")

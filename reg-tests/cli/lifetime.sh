@@ -12,7 +12,9 @@ is() { if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: got '$2', wanted '$3'"
 T=$(mktemp -d)
 pid= load=
 cleanup() {
-	for p in $pid $load; do kill -KILL "$p" 2>/dev/null; done
+	for p in $pid $load; do
+		! grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$p/status" || kill -KILL "$p"
+	done
 	rm -rf "$T"
 }
 trap cleanup EXIT

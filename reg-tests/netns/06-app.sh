@@ -27,7 +27,7 @@ is "the standby is the primary" "$(instance primary .pid)" "$standby"
 is "raised in place to the specification" "$(cgroup_memory "$standby")" "$spec"
 is "one failover is counted" "$(app .failovers)" 1
 runs "a new standby stands" wait_for 30 app_ready
-is "the dead one is gone" "$(ended "$primary" && echo gone)" gone
+is "the dead one is gone" "$(gone "$primary" && echo gone)" gone
 
 # on demand, too
 standby=$(instance standby .pid)
@@ -41,7 +41,7 @@ pids=$(ctl show app json | jq -r '.[0].instances[].pid')
 daemon=$standin_pid
 standin_down
 for pid in $pids; do
-	is "instance $pid ended with the daemon" "$(ended "$pid" && echo gone)" gone
+	is "instance $pid ended with the daemon" "$(gone "$pid" && echo gone)" gone
 done
 is "no cgroup is left" "$(find /sys/fs/cgroup -type d -name "standin-$daemon" 2>/dev/null)" ""
 

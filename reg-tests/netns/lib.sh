@@ -140,14 +140,21 @@ on() {
 	nsenter --net="/run/netns/$ID-$on_host" "$@"
 }
 
-# ended PID: it is gone, and waited for
+# ended PID: this script's child ended. Whatever has that number now is somebody else's, and not to be signalled.
 ended() {
-	! kill -0 "$1" 2>/dev/null
+	read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
+	set -- ${stat##*) }
+	[ "$1" = Z ] || [ "$2" != $$ ]
+}
+
+# gone PID: no such process, whoever started it
+gone() {
+	[ ! -d "/proc/$1" ]
 }
 
 # stop PID [SIGNAL [SECONDS]]: returns its exit status; killed when it takes longer
 stop() {
-	kill "-${2:-TERM}" "$1" 2>/dev/null
+	ended "$1" || kill "-${2:-TERM}" "$1"
 	wait_for "${3:-10}" ended "$1" || {
 		kill -KILL "$1" 2>/dev/null
 		echo "process $1 had to be killed" >&2
@@ -158,7 +165,7 @@ stop() {
 # everything that runs, and the hosts; hosts_up may follow
 hosts_down() {
 	for pid in $spawned; do
-		kill -TERM "$pid" 2>/dev/null
+		ended "$pid" || kill -TERM "$pid"
 	done
 	for pid in $spawned; do
 		wait_for 10 ended "$pid" || kill -KILL "$pid" 2>/dev/null

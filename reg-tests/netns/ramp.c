@@ -204,7 +204,7 @@ static int serve(const char *port, const char *banner)
 		if (conn < 0)
 			continue;
 		setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		if (fork() == 0)
+		if (fork_child() == 0)
 			_exit(serve_one(conn, banner));
 		close(conn);
 	}

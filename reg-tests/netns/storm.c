@@ -222,7 +222,7 @@ static int serve(const char *port)
 		if (conn < 0)
 			continue;
 		setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		if (fork() == 0) {
+		if (fork_child() == 0) {
 			close(fd);
 			serve_one(conn);
 		}
@@ -320,7 +320,7 @@ static int call(int argc, char **argv)
 	if (t == MAP_FAILED)
 		die("mmap: %s", strerror(errno));
 	for (w = 0; w < workers; w++) {
-		if (fork() == 0) {
+		if (fork_child() == 0) {
 			uint64_t rnd = seed * 1000003 + w;
 
 			for (i = w; i < conns; i += workers)

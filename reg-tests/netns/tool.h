@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,6 +37,19 @@ __attribute__((format(printf, 1, 2), noreturn)) static inline void die(const cha
 	va_end(ap);
 	fputc('\n', stderr);
 	exit(EXIT_UNABLE);
+}
+
+/* fork(), but the child ends with its parent: nothing of a test outlives it */
+static inline pid_t fork_child(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(EXIT_UNABLE);
+	}
+	return pid;
 }
 
 static inline int64_t now_us(void)
