@@ -8,7 +8,7 @@
 #   sh reg-tests/run.sh reg-tests/l7/x.vtc  this test, by the file it is written in
 #   sh reg-tests/run.sh -v ...              shows the log of each test as it ends
 #
-# Suites, in this order; `make tests` builds what they need:
+# Suites (`make tests` builds what they need); unit, fuzz and platform come first, then netns beside the others:
 #   unit      reg-tests/unit/*.c, Criterion programs; each test in them counts
 #   fuzz      reg-tests/fuzz/*.c, each over its corpus
 #   platform  reg-tests/platform/*.c, one program for one kernel behaviour
@@ -234,11 +234,46 @@ summary() {
 		}'
 }
 
+# lane JOBS SUITE...: one suite after the other
+lane() {
+	jobs=$1
+	shift
+	for suite in "$@"; do
+		begun=$(date +%s)
+		tests "$suite" | xargs -r -P "$jobs" -n 1 sh "$me" --one
+		echo "$suite: $(tests "$suite" | wc -l) files, $(($(date +%s) - begun)) s"
+	done
+}
+
+# lane_up JOBS SUITE...: a lane beside others, in a process group of its own that timeout passes signals to
+lanes=
+lane_up() {
+	timeout 0 sh "$me" --lane "$@" &
+	lanes="$lanes $!"
+}
+lanes_end() {
+	for pid in $lanes; do wait "$pid"; done
+	lanes=
+}
+interrupted() {
+	trap '' INT TERM HUP
+	[ -z "$lanes" ] || kill $lanes
+	lanes_end
+	exit "$1"
+}
+
 VERBOSE=${VERBOSE-}
-if [ "${1-}" = --one ]; then
+case ${1-} in
+--one)
 	one "$2"
 	exit 0
-fi
+	;;
+--lane)
+	shift
+	lane "$@"
+	exit 0
+	;;
+esac
 if [ "${1-}" = -v ]; then
 	VERBOSE=1
 	shift
@@ -261,8 +296,8 @@ chmod 755 "$RUN_TMP"
 rm -rf "$LOG"
 mkdir -p "$LOG"
 trap 'rm -rf "$RUN_TMP"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM HUP
 host_state >"$RUN_TMP/host"
 { echo; dead_cgroups; } >"$RUN_TMP/cgroups"
 
@@ -279,18 +314,21 @@ if [ $# -gt 0 ]; then
 	done
 fi
 
-# The suites with clocks in them run alone, the others as wide as the machine.
+# chosen SUITE...: those of them that are to run
+chosen() {
+	for suite in "$@"; do
+		case " $suites " in *" $suite "*) printf '%s ' "$suite" ;; esac
+	done
+}
+
 for f in $files; do
 	sh "$me" --one "$f"
 done
-for suite in $suites; do
-	case $suite in
-	netns | app | demo) jobs=1 ;;
-	*) jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)} ;;
-	esac
-	begun=$(date +%s)
-	tests "$suite" | xargs -r -P "$jobs" -n 1 sh "$me" --one
-	echo "$suite: $(tests "$suite" | wc -l) files, $(($(date +%s) - begun)) s"
-done
+# What computes takes the whole machine. What mostly waits does so in two lanes: hosts in namespaces, and the rest.
+lane_up "${JOBS:-$(getconf _NPROCESSORS_ONLN)}" $(chosen unit fuzz platform)
+lanes_end
+lane_up 1 $(chosen vtc conform cli app)
+lane_up 1 $(chosen netns demo)
+lanes_end
 cleanup_check
 summary
