@@ -77,8 +77,4 @@ bool stream_quiet(const struct stream *s);
 void stream_detach(struct stream *s, struct stream_resume *out);
 void stream_kill(struct stream *s);       /* ends it now, as `shutdown session`; ended() is called */
 
-/* Could a connection promoted into <frontend> ever be demoted? NULL: yes; else the reason, for the
- * warning about demotes that can never happen. */
-const char *frontend_never_demotes(const struct cfg_object *frontend);
-
 #endif

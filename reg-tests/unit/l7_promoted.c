@@ -328,16 +328,72 @@ Test(l7_promoted, no_place_is_said_with_an_error_and_the_sockets_stay_the_caller
 	lt_stop();
 }
 
-Test(l7_promoted, demotes_that_can_never_happen_are_known)
-{
-	struct epoch *ep = lt_build(BASE "frontend a\n default_backend t\nfrontend b\n default_backend s\n"
-				    "frontend c\n use_backend t if TRUE\n default_backend s\n"
-				    "backend t\n option transparent\nbackend s\n server s1 127.0.0.1:1\n");
+#define AUTO                                                                                                 \
+	BASE " option auto-demote\n"                                                                           \
+	     "frontend fe\n mode http\n default_backend be\n"                                                  \
+	     "backend be\n mode http\n option transparent\n"
 
-	cr_assert_not_null(ep);
-	cr_assert_null(frontend_never_demotes(epoch_find(ep, "frontend", "a")));
-	cr_assert_not_null(frontend_never_demotes(epoch_find(ep, "frontend", "b")));
-	cr_assert_null(frontend_never_demotes(epoch_find(ep, "frontend", "c")));
-	epoch_put(ep);
-	diag_free(&lt_diag);
+Test(l7_promoted, auto_demote_parks_a_keep_alive_connection_once_it_has_answered)
+{
+	promote(AUTO);
+	lt_run(250);
+	cr_assert_eq(told, 0, "its first request is still to come");
+	lt_send(ends[0], "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+	lt_expect(ends[1], "Host: a");
+	lt_run(250);
+	cr_assert_eq(told, 0, "an answer is awaited");
+	lt_send(ends[1], "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	lt_expect(ends[0], "\r\n\r\nok");
+	cr_assert_eq(told, 0, "the next request may be near");
+	lt_run(250);
+	cr_assert_eq(told, 1);
+	cr_assert(stream_quiet(st));
+	/* the wish was in vain: it is uttered again */
+	stream_leave_cancel(st);
+	lt_run(600);
+	cr_assert_eq(told, 2);
+	done();
+}
+
+Test(l7_promoted, auto_demote_leaves_the_rest_of_a_long_body_and_of_no_short_one)
+{
+	struct stream_resume re;
+
+	promote(AUTO);
+	lt_send(ends[0], "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+	lt_expect(ends[1], "Host: a");
+	lt_send(ends[1], "HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\nbegin");
+	lt_expect(ends[0], "begin");
+	lt_run(5);
+	cr_assert_eq(told, 0);
+	for (int i = 0; i < 8995; i += 5)
+		lt_send(ends[1], "12345");
+	lt_expect(ends[0], "12345");
+	lt_send(ends[0], "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+	lt_expect(ends[1], "Host: a");
+	lt_send(ends[1], "HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\nbegin");
+	lt_expect(ends[0], "begin");
+	lt_run(5);
+	cr_assert_eq(told, 1);
+	cr_assert(stream_quiet(st));
+	stream_detach(st, &re);
+	cr_assert_eq(re.c2s, RESUME_IDLE);
+	close(pro.fd[0]);
+	close(pro.fd[1]);
+	done();
+}
+
+Test(l7_promoted, auto_demote_takes_a_tcp_stream_out_when_no_rule_waits_for_the_server)
+{
+	promote(BASE " option auto-demote\nfrontend fe\n default_backend be\nbackend be\n option transparent\n"
+		     " tcp-response content accept\n");
+	lt_send(ends[0], "helo");
+	lt_expect(ends[1], "helo");
+	lt_run(5);
+	cr_assert_eq(told, 0, "a rule waits for the server's first bytes");
+	lt_send(ends[1], "220 hello");
+	lt_expect(ends[0], "220 hello");
+	lt_run(5);
+	cr_assert_eq(told, 1);
+	done();
 }

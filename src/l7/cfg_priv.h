@@ -52,6 +52,7 @@ extern const char *const px_mode_name[];
 #define PX_OPT_LOGSEPERR     0x00040000
 #define PX_OPT_IGNOREPROBES  0x00080000
 #define PX_OPT_PREFLAST      0x00100000
+#define PX_OPT_AUTODEMOTE    0x00200000
 #define PX_OPT_HTTPMODES     (PX_OPT_KEEPALIVE | PX_OPT_SERVERCLOSE | PX_OPT_HTTPCLOSE)
 
 /* retry-on */

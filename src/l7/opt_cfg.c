@@ -124,6 +124,7 @@ static const struct px_option px_option[] = {
 	{ "forceclose", OPT_BIT, PX_OPT_HTTPCLOSE, PX_OPT_HTTPMODES, BOTH, NULL },
 	{ "forwardfor", OPT_BIT, PX_OPT_FORWARDFOR, 0, BOTH, opt_args_forwardfor },
 	BIT("transparent", PX_OPT_TRANSPARENT, PX_CAP_BE),
+	BIT("auto-demote", PX_OPT_AUTODEMOTE, PX_CAP_FE),
 	{ "redispatch", OPT_BIT, PX_OPT_REDISPATCH, 0, PX_CAP_BE, opt_args_redispatch },
 	BIT("abortonclose", PX_OPT_ABRTCLOSE, PX_CAP_BE),
 	BIT("prefer-last-server", PX_OPT_PREFLAST, PX_CAP_BE),

@@ -198,6 +198,7 @@ void stream_leave_cancel(struct stream *s)
 {
 	s->leave = 0;
 	s->leave_told = false;
+	task_queue(s->l7->w, &s->starter); /* option auto-demote has a time to wait for */
 }
 
 bool stream_quiet(const struct stream *s)
@@ -272,28 +273,4 @@ void promoted_end(struct stream *s)
 	fd[PROMOTED_SERVER] = promoted_server_is_pseudo(s) ? conn_detach(&s->side[1].conn) : s->pserver_fd;
 	s->pserver_fd = -1;
 	ops->ended(s, s->powner, fd, abort);
-}
-
-/* ---- what a configuration can never do ---- */
-
-static bool be_is_transparent(const struct px_cfg *be)
-{
-	if (be->promoted_srv)
-		return !be->promoted_srv->ssl;
-	return !be->nb_servers && (be->opt & PX_OPT_TRANSPARENT);
-}
-
-const char *frontend_never_demotes(const struct cfg_object *frontend)
-{
-	const struct px_cfg *fe = container_of((struct cfg_object *)frontend, struct px_cfg, obj);
-	const struct use_be *u;
-
-	if (fe->promoted && fe->promoted->ssl)
-		return "its connections are decrypted here ('bind promoted@ ssl')";
-	if (fe->def_be && be_is_transparent(fe->def_be))
-		return NULL;
-	list_for_each(u, &fe->use_backends, node)
-		if (u->lf || (u->be && be_is_transparent(u->be)))
-			return NULL;
-	return "none of its backends has 'option transparent' or a 'server ... promoted@' without ssl";
 }

@@ -121,6 +121,57 @@ static void px_warn_options(struct px_cfg *px, struct diag *d)
 			  px->kind, px->name);
 }
 
+/* ---- demotes that can never happen (DESIGN §3 "Demotable") ---- */
+
+static const char *be_never_demotes(const struct px_cfg *be)
+{
+	if (be->promoted_srv)
+		return be->promoted_srv->ssl ? "'server promoted@ ssl' encrypts what goes to the server" : NULL;
+	if (!be->nb_servers && (be->opt & PX_OPT_TRANSPARENT))
+		return NULL;
+	return "the server's side must be the promoted connection's ('option transparent' and no server, or a 'server ... "
+	       "promoted@')";
+}
+
+static const char *fe_never_demotes(const struct px_cfg *fe)
+{
+	const char *why = "it has no backend";
+	const struct use_be *u;
+
+	if (fe->promoted && fe->promoted->ssl)
+		return "'bind promoted@ ssl' decrypts what comes from the client";
+	if (fe->def_be && !(why = be_never_demotes(fe->def_be)))
+		return NULL;
+	list_for_each(u, &fe->use_backends, node)
+		if (u->lf || (u->be && !(why = be_never_demotes(u->be))))
+			return NULL;
+	return why;
+}
+
+static const struct rule *px_demote_rule(const struct px_cfg *px)
+{
+	const struct rule_set *sets[] = { &px->tcp_req, &px->tcp_res, &px->http_req, &px->http_res };
+	const struct rule *r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+		list_for_each(r, &sets[i]->rules, node)
+			if (strcmp(r->kw->name, "demote") == 0)
+				return r;
+	return NULL;
+}
+
+static void px_warn_demote(struct px_cfg *px, struct diag *d)
+{
+	const struct rule *r = px_demote_rule(px);
+	const char *why = (px->caps & PX_CAP_FE) ? fe_never_demotes(px) : be_never_demotes(px);
+
+	if (r && why)
+		diag_warn(d, r->file, r->line, "'demote' in %s '%s' can never happen: %s.", px->kind, px->name, why);
+	else if ((px->opt & px->opt_set & PX_OPT_AUTODEMOTE) && (px->caps & PX_CAP_FE) && why)
+		diag_warn(d, px->obj.file, px->obj.line, "'option auto-demote' has no effect for %s '%s': %s.", px->kind,
+			  px->name, why);
+}
+
 static void px_resolve(struct px_cfg *px, struct diag *d)
 {
 	struct bind_cfg *b;
@@ -131,6 +182,7 @@ static void px_resolve(struct px_cfg *px, struct diag *d)
 	px_resolve_rules(px, d);
 	px_warn_timeouts(px, d);
 	px_warn_options(px, d);
+	px_warn_demote(px, d);
 	list_for_each(b, &px->binds, node)
 		bind_cfg_resolve(px, b, d);
 	if (px->promoted)

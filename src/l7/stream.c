@@ -411,6 +411,7 @@ void stream_process(struct stream *s)
 	s->in_process = false;
 	if (s->st == STREAM_DEAD)
 		return;
+	auto_demote(s);
 	if (s->leave)
 		promoted_check(s);
 	side_trim(s, 0);

@@ -171,6 +171,7 @@ struct stream {
 	void *powner;
 	int leave;                 /* 0, or 1 + enum stream_leave_when */
 	bool leave_told;           /* may_leave() was called */
+	uint64_t auto_ms;          /* option auto-demote: before that it does not ask again */
 	bool detached;
 	uint64_t pbytes[2];        /* carried while promoted */
 	int pserver_fd;            /* server pseudo socket that l7 is done with; -1: none */
@@ -275,6 +276,11 @@ struct str act_build(const struct logformat *lf, struct policy_ctx *ctx); /* in 
 void stream_log_write(struct stream *s);
 extern const struct lf_source l7_lf_source;
 struct policy_ctx *stream_ctx(struct stream *s); /* fresh, filled from the stream */
+
+/* auto_demote.c */
+void auto_demote(struct stream *s);             /* asks to leave when its time has come */
+uint64_t auto_demote_due(const struct stream *s); /* when an idle one is to be parked, ms; 0: never */
+void auto_demote_park(struct stream *s);
 
 /* promoted.c */
 bool promoted_take_server(struct stream *s);    /* the server side is the pseudo socket: true: used, or failed */

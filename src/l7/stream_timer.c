@@ -12,7 +12,7 @@
 #include "core/clock.h"
 #include "l7/stream_priv.h"
 
-enum due { DUE_NONE, DUE_STATE, DUE_RULES, DUE_CLIENT, DUE_SERVER };
+enum due { DUE_NONE, DUE_STATE, DUE_RULES, DUE_CLIENT, DUE_SERVER, DUE_PARK };
 
 struct deadline {
 	uint64_t at; /* 0: none */
@@ -90,6 +90,8 @@ static struct deadline stream_deadline(const struct stream *s)
 		break;
 	case STREAM_IDLE:
 		deadline_add(&d, s->state_ms, idle_timeout(s), DUE_STATE);
+		if (auto_demote_due(s))
+			deadline_add(&d, auto_demote_due(s) - 1, 1, DUE_PARK);
 		break;
 	case STREAM_HEAD:
 		deadline_add(&d, s->requests <= 1 ? s->start_ms : s->state_ms, fe->to_http_req, DUE_CLIENT);
@@ -113,6 +115,10 @@ static void stream_due(struct stream *s, enum due what)
 
 	if (what == DUE_RULES) {
 		s->rule_wait_ms = 1; /* over: they decide with what is here */
+		return;
+	}
+	if (what == DUE_PARK) {
+		auto_demote_park(s);
 		return;
 	}
 	switch (s->st) {
