@@ -26,6 +26,8 @@ struct ct_entry {
 	uint32_t id;
 	uint32_t timeout_s;
 	uint8_t tcp_state;                /* TCP_CONNTRACK_* */
+	uint8_t tcp_flags[2];             /* IP_CT_TCP_FLAG_* of who sends in original, in reply direction */
+	uint8_t wscale[2];                /* theirs; 0 unless both have window scale */
 	bool nat;                         /* addresses or ports are changed: such flows are not supported */
 };
 
@@ -39,15 +41,15 @@ int ct_get(struct ct *ct, const struct addr *src, const struct addr *dst, struct
 int ct_set_mark(struct ct *ct, const struct addr *src, const struct addr *dst, uint32_t value, uint32_t mask);
 int ct_delete(struct ct *ct, const struct addr *src, const struct addr *dst);
 
-/* DESTROY events, for records of offloaded flows. A second socket with its own
- * descriptor to watch; TCP only; events whose mark has none of <mask>'s bits are
- * dropped before <fn>. */
+/* DESTROY events, for records of offloaded flows (offload.h). A second socket with its own descriptor to watch. A
+ * filter in the kernel lets only entries through whose mark has (mark & mask) == value; <fn> sees TCP only, with
+ * tcp_state as it was when the entry went (kernels before 5.9: TCP_CONNTRACK_NONE). */
 struct ct_events;
 typedef void ct_event_fn(void *arg, const struct ct_entry *gone);
-int ct_events_open(struct ct_events **out, uint32_t mask, ct_event_fn *fn, void *arg);
+int ct_events_open(struct ct_events **out, uint32_t value, uint32_t mask, ct_event_fn *fn, void *arg);
 int ct_events_fd(const struct ct_events *ev);
-/* Reads what is there, at most <budget> messages. The number read, or -errno; -ENOBUFS: some were lost (the
- * records concerned go by their idle timeout). */
+/* Reads what is there, about <budget> messages at most. The number read, or -errno; -ENOBUFS: some were lost, and
+ * nobody knows which: call again for the others. */
 int ct_events_read(struct ct_events *ev, unsigned budget);
 void ct_events_close(struct ct_events **ev);
 

@@ -78,7 +78,7 @@ enum flow_timer {
 /* How policy stands to the flow. */
 enum flow_policy {
 	FLOW_POL_OPEN,    /* undecided: the rules look at its turns */
-	FLOW_POL_FORWARD, /* decided: offload as soon as the handshake is done */
+	FLOW_POL_FORWARD, /* decided: the kernel forwards it alone */
 	FLOW_POL_PROMOTE, /* decided at the SYN: promote as soon as the handshake is done */
 	FLOW_POL_DROP,    /* decided: nothing of it passes any more */
 	FLOW_POL_NONE,    /* nothing will ever look at it (no rules, or refused): forwarded and tracked */

@@ -15,6 +15,7 @@
 #include "core/pool.h"
 #include "l3/flow.h"
 #include "l3/gateway.h"
+#include "l3/offload.h"
 #include "l3/seg.h"
 
 struct ct;
@@ -67,6 +68,7 @@ struct l3 {
 	struct list pending;       /* struct gateway: made by prepare(), not yet committed */
 	uint32_t mark_mask;
 	struct ct *ct;             /* owns; NULL: no tracker, or a test */
+	struct offload offload;
 	struct steer *steer;       /* owns; NULL: nothing is steered */
 	struct buf steered;        /* owns: the plan in force, as text; grown */
 	struct l3_steering *steering; /* owns: a change of steering under way on the helper thread */
@@ -131,10 +133,19 @@ void l3_arm(struct l3 *l3, uint64_t ms);
 /* Everything whose time has come; the timer's callback, and tests'. */
 void l3_tick(struct l3 *l3);
 
-/* An offloaded flow's packets come to us again (WATCHED, policy asks no more) / go past us again. 0, or -errno: the tracker
- * does not know the connection, or cannot be asked. */
-int l3_recall(struct flow *f);
+/* An offloaded flow's packets come to us again (WATCHED, policy asks no more) / go past us again. NULL, or why not, as
+ * `promote_failures` says it: the tracker does not know the connection, or its handshake, or cannot be asked. */
+const char *l3_recall(struct flow *f);
 void l3_unrecall(struct flow *f);
+/* The kernel's alone from its next verdict on, whatever policy says. */
+void l3_offload(struct flow *f);
+/* What the handshake of a connection agreed that passed unseen is taken from the kernel's tracker. NULL, or why it cannot be
+ * promoted all the same ("no-syn", "nat", "not-tracked", "recall"). (adopt.c) */
+struct ct_entry;
+const char *l3_adopt(struct flow *f);
+const char *l3_adopt_entry(struct flow *f, const struct ct_entry *e);
+/* The flow does something that forbids its promotion: counted by name, once for each flow. <why> NULL: it does not. */
+void l3_unsupported(struct flow *f, const char *why);
 /* Out of HELD: WATCHED, or TRANSLATED when it has deltas. What it holds is untouched. */
 void l3_unhold(struct flow *f);
 /* Begins the end: held packets pass, CLOSING, the log line is written with the word <how>. */

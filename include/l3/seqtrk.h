@@ -86,12 +86,14 @@ enum { /* struct seqtrk.f: what is agreed, and what forbids promotion */
 	SEQTRK_C_EST    = 0x010, /* and the ACK that answers it: established */
 	SEQTRK_C_MPASK  = 0x020, /* the client asked for MPTCP */
 	SEQTRK_C_MPTCP  = 0x040, /* and the server agreed */
-	SEQTRK_C_AUTH   = 0x080, /* MD5 or AO */
+	SEQTRK_C_MD5    = 0x080, /* signed (RFC 2385) */
 	SEQTRK_C_TFO    = 0x100, /* Fast Open asked, or data in the SYN; informative */
 	SEQTRK_C_URG    = 0x200, /* urgent data seen */
 	SEQTRK_C_RST    = 0x400, /* a valid RST seen */
 	SEQTRK_C_ISNS   = 0x800, /* SYN-ACKs with different ISNs: the client's ACK will tell which */
 	SEQTRK_C_LEARNT = 0x1000, /* edges were learnt in mid-flow: acknowledgements may still raise them */
+	SEQTRK_C_ADOPTED = 0x2000, /* the handshake passed unseen; what it agreed is the kernel's tracker's word */
+	SEQTRK_C_AO     = 0x4000, /* signed (RFC 5925) */
 };
 
 struct seqtrk {
@@ -128,8 +130,18 @@ static inline bool seqtrk_acceptable(enum seqtrk_res r)
 
 /* Starts from a SYN that comes from the client. */
 void seqtrk_init(struct seqtrk *t, const struct seg *syn);
-/* Starts without a handshake (no-syn): nothing is known; both directions are learnt. Never promotable. */
+/* Starts without a handshake (no-syn): nothing is known; both directions are learnt. Not promotable, unless adopted. */
 void seqtrk_init_blind(struct seqtrk *t, bool v6);
+
+/* What a handshake agreed that passed unseen, or of which only the SYN was seen, as the kernel's tracker knows it. */
+struct seqtrk_agreed {
+	bool ws, sack;     /* both ends have it */
+	uint8_t wscale[2]; /* of each side's SYN; in force with ws */
+};
+/* Takes that for known. Call it before seqtrk_see() or seqtrk_relearn(): windows seen so far were not scaled. Whether there are
+ * timestamps the next segment of each direction tells; a MSS that was not seen is the smallest that everybody
+ * takes (RFC 9293 3.7.1). */
+void seqtrk_adopt(struct seqtrk *t, const struct seqtrk_agreed *a);
 
 /* A segment of side <d> passes. <x>: the flow's translation, or NULL; <s> is as it came, not yet
  * translated. Judges it and, when acceptable, moves edges, windows, timestamps, flags. */
@@ -166,9 +178,12 @@ bool seqtrk_acked(const struct seqtrk *t, int d, uint32_t cut);
 /* Is anything of <d> unacknowledged? */
 bool seqtrk_in_flight(const struct seqtrk *t, int d);
 
-/* Why this connection cannot be promoted now, by name ("no-syn", "opening", "mptcp", "md5", "urgent", "fin",
+/* Why this connection cannot be promoted now, by name ("no-syn", "opening", "mptcp", "md5", "ao", "urgent", "fin",
  * "rst", "unknown"), or NULL when it can. The names are those of `promote_failures`. */
 const char *seqtrk_refusal(const struct seqtrk *t);
+
+/* What it does that no second socket can continue: "mptcp", "md5", "ao", "urgent", or NULL. */
+const char *seqtrk_unsupported(const struct seqtrk *t);
 
 /* ---- what TCP_REPAIR needs to impersonate one end towards the other (FACTS §1) ---- */
 struct seqtrk_repair {

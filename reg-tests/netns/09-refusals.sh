@@ -76,6 +76,20 @@ for addr in $S4 $S6; do
 done
 is "the server saw neither request" "$(nginx_log | grep -c 'GET /\(reject\|drop\)')" 0
 
+# addresses that change on the way, seen from either side
+if on gw iptables -t nat -A PREROUTING -d 198.51.100.77 -p tcp -j DNAT --to-destination $S4 2>/dev/null &&
+	on gw iptables -t nat -A POSTROUTING -o wan0 -p tcp --dport 7 -j MASQUERADE; then
+	before=$(gateway .promotions)
+	has "behind DNAT: requests pass" "$(on client "$tools/httpka" 198.51.100.77 80 /plain /inspect)" 'responses=2 result=ok'
+	is "and are counted, a connection once" "$(gateway '.unsupported.nat // 0')" 1
+	on client "$tools/ramp" call $S4 7 1m 1m >/dev/null
+	is "before SNAT: every byte in its place" $? 0
+	is "and counted" "$(gateway '.unsupported.nat // 0')" 2
+	is "nothing of it was promoted" "$(gateway .promotions)" "$before"
+	is "the kernel has them" "$(ctl show flow json | jq '[.[] | select(.refused == "nat") | .state] | unique | join(" ")' -r)" offloaded
+	on gw iptables -t nat -F
+fi
+
 # Multipath TCP: a second socket could not continue it
 if [ "$(on client sysctl -n net.mptcp.enabled 2>/dev/null)" = 1 ]; then
 	stop "$ramp7" TERM

@@ -4,6 +4,10 @@
  */
 #include "l3_gateway.h"
 
+#include <linux/netfilter/nf_conntrack_tcp.h>
+
+#include "l3/ct.h"
+
 #define C1 (GT_ISN + 1)
 #define S1 (GT_SISN + 1)
 #define REQ(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -35,17 +39,160 @@ Test(l3_gateway, what_policy_forwards_is_left_to_the_kernel_with_its_first_reque
 	cr_expect_eq(gt_flow_1()->state, FLOW_ST_OFFLOADED);
 }
 
-Test(l3_gateway, forwarding_by_default_without_content_rules_begins_when_the_handshake_is_done)
+Test(l3_gateway, forwarding_by_default_without_content_rules_begins_at_the_syn)
 {
 	gt_up(" default-action forward\n");
 	uint32_t syn = gt_syn(GT_ISN);
 
-	cr_expect_eq(gt_got(syn)->req, -1);
-	gt_s2c(GT_SISN, C1, SEG_SYN | SEG_ACK, NULL);
-	uint32_t ack = gt_c2s(C1, S1, SEG_ACK, NULL);
-
-	cr_expect_eq(gt_got(ack)->req, MARK_OFFLOADED);
+	cr_expect_eq(gt_got(syn)->req, MARK_OFFLOADED);
 	cr_expect_eq(gt_flow_1()->state, FLOW_ST_OFFLOADED);
+}
+
+Test(l3_gateway, a_rule_that_forwards_at_the_syn_costs_one_packet)
+{
+	gt_up(" tcp-request connection forward if { dst_port 80 }\n" RULES);
+	uint32_t syn = gt_syn(GT_ISN), id;
+
+	cr_expect_eq(gt_got(syn)->req, MARK_OFFLOADED);
+	id = gt_flow_1()->id;
+	/* lost behind the gateway: the tracker has no entry, and the next is new to it */
+	syn = gt_syn(GT_ISN);
+	cr_expect_eq(gt_got(syn)->req, MARK_OFFLOADED);
+	cr_expect_eq(gt_flow_1()->id, id, "it is the same connection");
+	syn = gt_syn(GT_ISN + 5000);
+	cr_expect_eq(gt_got(syn)->req, MARK_OFFLOADED);
+	cr_expect_neq(gt_flow_1()->id, id, "another one");
+	cr_expect_eq(gt_gw->flows, 1);
+}
+
+/* ---- ends of offloaded flows ---- */
+
+static void tracker_forgets(uint8_t tcp_state)
+{
+	struct ct_entry e = { .src = gt_flow_1()->side[FLOW_CLIENT], .dst = gt_flow_1()->side[FLOW_SERVER], .tcp_state = tcp_state };
+
+	e.reply_src = e.dst;
+	e.reply_dst = e.src;
+	offload_gone(gt_l3, &e);
+	flow_reap(&gt_l3->flows);
+}
+
+Test(l3_gateway, an_offloaded_flow_ends_when_the_tracker_forgets_its_end)
+{
+	gt_up(" default-action forward\n");
+	gt_syn(GT_ISN);
+	gt_w.now_ms += 2000;
+	tracker_forgets(TCP_CONNTRACK_TIME_WAIT);
+	cr_expect_eq(gt_gw->flows, 0);
+}
+
+Test(l3_gateway, an_event_of_an_older_connection_does_not_end_one_that_reuses_its_addresses)
+{
+	gt_up(" default-action forward\n");
+	gt_syn(GT_ISN);
+	gt_w.now_ms += 10;
+	tracker_forgets(TCP_CONNTRACK_TIME_WAIT);
+	cr_expect_eq(gt_gw->flows, 1);
+}
+
+Test(l3_gateway, what_the_tracker_forgets_in_the_middle_stays_decided_when_it_goes_on)
+{
+	gt_up(" timeout idle 1h\n" RULES);
+	gt_handshake();
+	gt_c2s(C1, S1, SEG_ACK, REQ("/download"));
+	gt_w.now_ms += 2000;
+	tracker_forgets(TCP_CONNTRACK_ESTABLISHED);
+	gt_later(3000000);
+	cr_assert_eq(gt_gw->flows, 1);
+	uint32_t id = gt_in(&(struct pkt){ .seq = C1 + strlen(REQ("/download")), .ack = S1, .flags = SEG_ACK, .win = 60000,
+					   .data = REQ("/inspect"), .data_len = strlen(REQ("/inspect")) }, PKTQ_HOOK_FORWARD);
+
+	cr_expect_eq(gt_got(id)->req, MARK_OFFLOADED);
+	cr_expect_eq(gt_flow_1()->timer, FLOW_TMR_OFFLOAD);
+	cr_expect_str_eq(gt_promoted, "");
+}
+
+Test(l3_gateway, what_the_tracker_forgets_in_the_middle_and_never_goes_on_goes_with_the_idle_timer)
+{
+	gt_up(" timeout idle 1h\n default-action forward\n");
+	gt_syn(GT_ISN);
+	gt_w.now_ms += 2000;
+	tracker_forgets(TCP_CONNTRACK_ESTABLISHED);
+	gt_later(3600001);
+	cr_expect_eq(gt_gw->flows, 0);
+}
+
+Test(l3_gateway, watched_flows_do_not_care_what_the_tracker_forgets)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_w.now_ms += 2000;
+	tracker_forgets(TCP_CONNTRACK_TIME_WAIT);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
+}
+
+/* ---- what is not supported has a name ---- */
+
+static uint64_t unsupported(const char *why)
+{
+	for (unsigned i = 0; i < GATEWAY_REASONS && gt_gw->unsupported.r[i].name; i++)
+		if (strcmp(gt_gw->unsupported.r[i].name, why) == 0)
+			return gt_gw->unsupported.r[i].count;
+	return 0;
+}
+
+Test(l3_gateway, a_connection_whose_answers_take_another_way_is_counted_once)
+{
+	gt_up(RULES);
+	gt_syn(GT_ISN);
+	cr_expect(gt_passed(gt_c2s(C1, S1, SEG_ACK, NULL)));
+	cr_expect(gt_passed(gt_c2s(C1, S1, SEG_ACK, REQ("/inspect"))));
+	cr_expect_eq(unsupported("one-way"), 1);
+	cr_expect_str_eq(gt_promoted, "");
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_OPENING, "a forged segment would decide nothing");
+}
+
+Test(l3_gateway, a_forged_ack_makes_no_connection_one_way)
+{
+	gt_up(RULES);
+	gt_syn(GT_ISN);
+	gt_c2s(C1 + 77, S1, SEG_ACK, NULL);
+	cr_expect_eq(unsupported("one-way"), 0);
+}
+
+Test(l3_gateway, a_connection_that_is_signed_is_counted)
+{
+	gt_up(RULES);
+	gt_in(&(struct pkt){ .seq = GT_ISN, .flags = SEG_SYN, .win = 60000,
+			     PKT_OPT("\x13\x12zzzzzzzzzzzzzzzz") }, PKTQ_HOOK_FORWARD);
+	gt_s2c(GT_SISN, C1, SEG_SYN | SEG_ACK, NULL);
+	gt_c2s(C1, S1, SEG_ACK, NULL);
+	cr_expect_eq(unsupported("md5"), 1);
+	cr_expect_str_eq(gt_flow_1()->refused, "md5");
+}
+
+Test(l3_gateway, what_the_tracker_knows_of_an_older_connection_makes_it_promotable)
+{
+	struct ct_entry e = { .tcp_state = TCP_CONNTRACK_ESTABLISHED, .wscale = { 7, 8 } };
+
+	gt_up(RULES);
+	gt_c2s(C1, S1, SEG_ACK, REQ("/plain"));
+	e.src = e.reply_dst = gt_flow_1()->side[FLOW_CLIENT];
+	e.dst = e.reply_src = gt_flow_1()->side[FLOW_SERVER];
+	e.tcp_flags[0] = e.tcp_flags[1] = IP_CT_TCP_FLAG_SACK_PERM | IP_CT_TCP_FLAG_BE_LIBERAL;
+	cr_expect_str_eq(l3_adopt_entry(gt_flow_1(), &e), "no-syn", "the tracker began in mid-flow itself");
+	cr_expect_str_eq(seqtrk_refusal(&gt_flow_1()->trk), "no-syn");
+	e.tcp_flags[0] = e.tcp_flags[1] = IP_CT_TCP_FLAG_SACK_PERM | IP_CT_TCP_FLAG_WINDOW_SCALE;
+	cr_expect_null(l3_adopt_entry(gt_flow_1(), &e));
+	cr_expect_eq(gt_flow_1()->trk.side[FLOW_CLIENT].wscale, 7);
+	cr_expect_eq(gt_flow_1()->trk.side[FLOW_SERVER].wscale, 8);
+	cr_expect_str_eq(seqtrk_refusal(&gt_flow_1()->trk), "unknown", "the server's numbers");
+	gt_s2c(S1, C1 + strlen(REQ("/plain")), SEG_ACK, ANSWER);
+	cr_expect_null(seqtrk_refusal(&gt_flow_1()->trk));
+	cr_expect_eq(gt_flow_1()->trk.side[FLOW_SERVER].win, 60000u << 8);
+	e.reply_src.port = 81;
+	e.nat = true;
+	cr_expect_str_eq(l3_adopt_entry(gt_flow_1(), &e), "nat");
 }
 
 Test(l3_gateway, a_watched_request_passes_and_the_next_is_judged_again)

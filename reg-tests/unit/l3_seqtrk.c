@@ -412,6 +412,41 @@ Test(l3_seqtrk, a_flow_without_syn_is_followed_and_never_promoted)
 	cr_assert_str_eq(seqtrk_refusal(&t), "no-syn");
 }
 
+Test(l3_seqtrk, an_adopted_flow_learns_timestamps_and_what_forbids_promotion_from_its_segments)
+{
+	static const struct seqtrk_agreed agreed = { .ws = true, .sack = true, .wscale = { 7, 2 } };
+	struct pkt k = { .flags = SEG_ACK, .seq = C + 100, .ack = S + 200, .win = 500, PKT_OPT(PKT_TS("\0\0\1\0", "\0\0\0\0")) };
+	struct seqtrk_repair r;
+
+	syn(); /* its SYN-ACK passed unseen */
+	seqtrk_adopt(&t, &agreed);
+	seqtrk_relearn(&t);
+	s = pkt_seg(buf, &k);
+	cr_assert_eq(seqtrk_see(&t, 0, &s, NULL), SEQTRK_OK);
+	cr_assert_str_eq(seqtrk_refusal(&t), "unknown");
+	cr_assert_eq(see(1, SEG_ACK, S + 200, C + 100, 600, 0), SEQTRK_OK);
+	cr_assert_null(seqtrk_refusal(&t));
+	seqtrk_repair(&t, 0, NULL, &r);
+	cr_assert(r.ws && r.sack && !r.ts, "the server's segment had no timestamp");
+	cr_assert(r.wscale_own == 7 && r.wscale_peer == 2);
+	cr_assert_eq(r.snd_wnd, 600u << 2);
+	cr_assert_eq(r.mss, 536, "nobody saw the server's");
+
+	syn();
+	seqtrk_adopt(&t, &agreed);
+	seqtrk_relearn(&t);
+	s = pkt_seg(buf, &k);
+	seqtrk_see(&t, 0, &s, NULL);
+	k = (struct pkt){ .reverse = true, .flags = SEG_ACK, .seq = S + 200, .ack = C + 100, .win = 500,
+			  PKT_OPT(PKT_TS("\0\0\2\0", "\0\0\0\0") "\x1d\x04\1\2") };
+	s = pkt_seg(buf, &k);
+	seqtrk_see(&t, 1, &s, NULL);
+	cr_assert_str_eq(seqtrk_refusal(&t), "ao");
+	seqtrk_repair(&t, 0, NULL, &r);
+	cr_assert(r.ts);
+	cr_assert_eq(r.tsval, 0x100);
+}
+
 Test(l3_seqtrk, a_translated_flow_is_kept_in_the_senders_numbers)
 {
 	struct xlate x = { .delta = { 100, (uint32_t)-40 } };

@@ -217,14 +217,13 @@ const char *border_recall(struct flow *f, const char *frontend)
 {
 	const char *why = NULL;
 	struct border_flow *bf = promote_record(f, frontend, GATEWAY_ELSE_FORWARD, &why);
-	int rc;
 
 	if (!bf)
 		return why;
-	rc = l3_recall(f);
-	if (rc < 0) {
+	why = l3_recall(f);
+	if (why) {
 		border_flow_free(bf);
-		return rc == -ENOENT ? "not-tracked" : "recall";
+		return why;
 	}
 	bf->state = BORDER_ST_RECALLING;
 	border_watch(bf);

@@ -20,14 +20,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
+#include <linux/filter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #define CT_MSG_SIZE  1024
 #define CT_READ_SIZE 16384
-#define CT_EVENT_BUF (1 << 20) /* bytes: a burst of ended connections */
+#define CT_EVENT_BUF  (8 << 20) /* bytes: a burst of ended connections; each takes about 1 KB of it */
+#define CT_EVENT_SIZE 1024      /* of one message; they have about 300 bytes */
+#define CT_EVENT_MSGS 32        /* read with one system call */
 
 struct ct {
 	struct mnl_socket *sock;
@@ -36,9 +42,12 @@ struct ct {
 
 struct ct_events {
 	struct mnl_socket *sock;
-	uint32_t mask;
+	uint32_t value, mask;
 	ct_event_fn *fn;
 	void *arg;
+	struct mmsghdr msg[CT_EVENT_MSGS];
+	struct iovec iov[CT_EVENT_MSGS];
+	char area[CT_EVENT_MSGS][CT_EVENT_SIZE];
 };
 
 /* ---- sockets ---- */
@@ -193,6 +202,7 @@ static bool ct_read_entry(const struct nlmsghdr *nlh, struct ct_entry *e)
 {
 	struct ct_attrs t = { 0 }, info, tcp;
 	const struct nlattr *a;
+	unsigned d;
 	uint8_t proto;
 
 	memset(e, 0, sizeof(*e));
@@ -208,6 +218,12 @@ static bool ct_read_entry(const struct nlmsghdr *nlh, struct ct_entry *e)
 	tcp = ct_nest(info.at[CTA_PROTOINFO_TCP]);
 	a = ct_at(&tcp, CTA_PROTOINFO_TCP_STATE, 1);
 	e->tcp_state = a ? mnl_attr_get_u8(a) : 0;
+	for (d = 0; d < 2; d++) {
+		a = ct_at(&tcp, CTA_PROTOINFO_TCP_WSCALE_ORIGINAL + d, 1);
+		e->wscale[d] = a ? mnl_attr_get_u8(a) : 0;
+		a = ct_at(&tcp, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL + d, sizeof(struct nf_ct_tcp_flags));
+		e->tcp_flags[d] = a ? ((const struct nf_ct_tcp_flags *)mnl_attr_get_payload(a))->flags : 0;
+	}
 	/* a binding that changes nothing has the status bit of its kind all the same: compare */
 	e->nat = e->reply_src.family && !(addr_eq(&e->src, &e->reply_dst) && addr_eq(&e->dst, &e->reply_src));
 	return proto == IPPROTO_TCP;
@@ -307,10 +323,32 @@ int ct_delete(struct ct *ct, const struct addr *src, const struct addr *dst)
 
 /* ---- events ---- */
 
-int ct_events_open(struct ct_events **out, uint32_t mask, ct_event_fn *fn, void *arg)
+/* Others' connections are not copied to us, nor wake us: the mark is looked for where the message lies. An event without
+ * the attribute has mark 0. BPF loads are in host order. */
+static void ct_events_filter(const struct ct_events *ev)
+{
+	struct sock_filter prog[] = {
+		BPF_STMT(BPF_LD | BPF_IMM, NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct nfgenmsg))),
+		BPF_STMT(BPF_LDX | BPF_IMM, CTA_MARK),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_NLATTR)), /* A: its offset, 0: none */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 4, 0),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_IND, NLA_HDRLEN),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ev->mask),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ev->value, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog fp = { .len = sizeof(prog) / sizeof(prog[0]), .filter = prog };
+
+	/* without it there are more events to be thrown away, no others: ct_event() looks again */
+	setsockopt(mnl_socket_get_fd(ev->sock), SOL_SOCKET, SO_ATTACH_FILTER, &fp, sizeof(fp));
+}
+
+int ct_events_open(struct ct_events **out, uint32_t value, uint32_t mask, ct_event_fn *fn, void *arg)
 {
 	struct ct_events *ev = calloc(1, sizeof(*ev));
-	int rc = ev ? ct_sock_open(&ev->sock, NF_NETLINK_CONNTRACK_DESTROY) : -ENOMEM, size = CT_EVENT_BUF;
+	int rc = ev ? ct_sock_open(&ev->sock, NF_NETLINK_CONNTRACK_DESTROY) : -ENOMEM, size = CT_EVENT_BUF, i;
 
 	*out = NULL;
 	if (rc < 0) {
@@ -319,9 +357,15 @@ int ct_events_open(struct ct_events **out, uint32_t mask, ct_event_fn *fn, void 
 	}
 	if (setsockopt(mnl_socket_get_fd(ev->sock), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		setsockopt(mnl_socket_get_fd(ev->sock), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	ev->value = value & mask;
 	ev->mask = mask;
 	ev->fn = fn;
 	ev->arg = arg;
+	for (i = 0; i < CT_EVENT_MSGS; i++) {
+		ev->iov[i] = (struct iovec){ .iov_base = ev->area[i], .iov_len = CT_EVENT_SIZE };
+		ev->msg[i].msg_hdr = (struct msghdr){ .msg_iov = &ev->iov[i], .msg_iovlen = 1 };
+	}
+	ct_events_filter(ev);
 	*out = ev;
 	return 0;
 }
@@ -336,24 +380,29 @@ static int ct_event(const struct nlmsghdr *nlh, void *arg)
 	struct ct_events *ev = arg;
 	struct ct_entry e;
 
-	if ((nlh->nlmsg_type & 0xff) == IPCTNL_MSG_CT_DELETE && ct_read_entry(nlh, &e) && (e.mark & ev->mask))
+	if ((nlh->nlmsg_type & 0xff) == IPCTNL_MSG_CT_DELETE && ct_read_entry(nlh, &e) &&
+	    (e.mark & ev->mask) == ev->value)
 		ev->fn(ev->arg, &e);
 	return MNL_CB_OK;
 }
 
 int ct_events_read(struct ct_events *ev, unsigned budget)
 {
-	char buf[CT_READ_SIZE];
-	unsigned n;
+	unsigned done = 0;
 
-	for (n = 0; n < budget; n++) {
-		ssize_t got = mnl_socket_recvfrom(ev->sock, buf, sizeof(buf));
+	while (done < budget) {
+		int i, n = recvmmsg(mnl_socket_get_fd(ev->sock), ev->msg, CT_EVENT_MSGS, MSG_DONTWAIT, NULL);
 
-		if (got < 0)
-			return errno == EAGAIN ? (int)n : -errno;
-		mnl_cb_run(buf, (size_t)got, 0, 0, ct_event, ev);
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? (int)done : -errno;
+		for (i = 0; i < n; i++)
+			if (!(ev->msg[i].msg_hdr.msg_flags & MSG_TRUNC))
+				mnl_cb_run(ev->area[i], ev->msg[i].msg_len, 0, 0, ct_event, ev);
+		done += (unsigned)n;
+		if (n < CT_EVENT_MSGS)
+			break;
 	}
-	return (int)n;
+	return (int)done;
 }
 
 void ct_events_close(struct ct_events **ev)

@@ -118,7 +118,7 @@ void l3_promote_refused(struct flow *f, const char *why)
 	flow_log(f, LOG_NOTICE, "not promoted: %s", why);
 }
 
-static void decide_forward(struct flow *f)
+void l3_offload(struct flow *f)
 {
 	f->policy = FLOW_POL_FORWARD;
 	f->framing = false;
@@ -133,6 +133,14 @@ static void decide_forward(struct flow *f)
 	}
 	if (f->hold)
 		hold_forward(f);
+}
+
+void l3_unsupported(struct flow *f, const char *why)
+{
+	if (!why || f->refused)
+		return;
+	f->refused = why;
+	gateway_count(&f->gw->unsupported, why);
 }
 
 static void decide_drop(struct flow *f, const char *how)
@@ -172,9 +180,11 @@ static void decide_promote(struct flow *f, const struct gateway_decision *dec)
 	case GATEWAY_ELSE_FORWARD:
 		break;
 	}
-	/* what the handshake lacks will not come: look no further. Else the turn passes and the next may do better. */
-	if (seqtrk_refusal(&f->trk))
-		decide_forward(f);
+	/* what the handshake lacks will not come: look no further. Else the turn passes and the next may do better; so
+	 * where the numbers of both ends are yet to be learnt. */
+	why = seqtrk_refusal(&f->trk);
+	if (why && !((f->trk.f & SEQTRK_C_ADOPTED) && !seqtrk_known(&f->trk)))
+		l3_offload(f);
 }
 
 void l3_decide(struct flow *f, const struct gateway_decision *dec)
@@ -188,7 +198,7 @@ void l3_decide(struct flow *f, const struct gateway_decision *dec)
 	case GATEWAY_ACT_WATCH:
 		return;
 	case GATEWAY_ACT_FORWARD:
-		decide_forward(f);
+		l3_offload(f);
 		return;
 	case GATEWAY_ACT_PROMOTE:
 		decide_promote(f, dec);
@@ -215,19 +225,22 @@ static int decide_mark(struct flow *f, enum mark_class cls)
 	return ct_set_mark(l3->ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], mark_bits(l3->mark_mask, cls), l3->mark_mask);
 }
 
-int l3_recall(struct flow *f)
+const char *l3_recall(struct flow *f)
 {
-	int rc = decide_mark(f, MARK_OURS);
+	const char *why = f->trk.f & SEQTRK_C_SYNACK ? NULL : l3_adopt(f); /* it was forwarded before its SYN-ACK */
+	int rc = why ? 0 : decide_mark(f, MARK_OURS);
 
+	if (why)
+		return why;
 	if (rc < 0)
-		return rc;
+		return rc == -ENOENT ? "not-tracked" : "recall";
 	f->mark_class = f->want_class = MARK_OURS;
 	f->seen = FLOW_SEEN_ALL;
 	f->policy = FLOW_POL_NONE;
 	f->recalled = true;
 	seqtrk_relearn(&f->trk);
 	flow_set_state(f, FLOW_ST_WATCHED);
-	return 0;
+	return NULL;
 }
 
 void l3_unrecall(struct flow *f)
@@ -261,7 +274,7 @@ static void decide_syn_act(struct visit *v, const struct gateway_decision *dec)
 	case GATEWAY_ACT_WATCH:
 		return;
 	case GATEWAY_ACT_FORWARD:
-		f->policy = FLOW_POL_FORWARD;
+		l3_offload(f); /* the SYN's own verdict tells the kernel: it is the only packet of it that we see */
 		return;
 	case GATEWAY_ACT_PROMOTE:
 		f->want_frontend = strdup(dec->frontend);
@@ -308,9 +321,8 @@ void l3_established(struct visit *v)
 	struct gateway_decision dec;
 
 	flow_set_state(f, FLOW_ST_WATCHED);
-	if (f->policy == FLOW_POL_FORWARD) {
-		decide_forward(f); /* v's own verdict tells the kernel */
-	} else if (f->policy == FLOW_POL_PROMOTE) {
+	l3_unsupported(f, seqtrk_unsupported(&f->trk));
+	if (f->policy == FLOW_POL_PROMOTE) {
 		/* the server must have its ACK, whoever speaks next */
 		if (!v->judged)
 			l3_forward(v);

@@ -184,6 +184,8 @@ static int gateway_common(struct l3 *l3, struct epoch *ep, struct diag *d)
 	rc = ct_open(&l3->ct);
 	if (rc < 0)
 		diag_warn(d, NULL, 0, "gateway : connection tracker: %s; offloaded flows cannot be called back", strerror(-rc));
+	else
+		offload_open(l3, d);
 	return 0;
 }
 

@@ -7,7 +7,6 @@
  * at the earliest moment anybody asked for, and a tick asks for the next.
  */
 #include <errno.h>
-#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -20,7 +19,6 @@
 #include "l3/steering.h"
 
 #define L3_TICK_FLOWS 500 /* timers of one tick; the rest waits for the next */
-#define L3_OFFLOAD_OLD_MS 60000
 
 /* ---- the timer ---- */
 
@@ -44,24 +42,6 @@ void l3_arm(struct l3 *l3, uint64_t ms)
 	ev_timer_stop(l3->w->loop, &l3->timer);
 	ev_timer_set(&l3->timer, ms > now ? (double)(ms - now) / 1000.0 : 0., 0.);
 	ev_timer_start(l3->w->loop, &l3->timer);
-}
-
-/* Does the tracker still know an offloaded flow, and has not seen its end? Without a tracker to ask: no. */
-static bool l3_still_tracked(struct flow *f)
-{
-	struct ct *ct = f->gw->l3->ct;
-	struct ct_entry e;
-
-	return ct && ct_get(ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], &e) == 0 &&
-	       e.tcp_state != TCP_CONNTRACK_TIME_WAIT && e.tcp_state != TCP_CONNTRACK_CLOSE;
-}
-
-static void l3_expire_offloaded(struct flow *f)
-{
-	if (!l3_still_tracked(f))
-		l3_flow_gone(f, "offloaded");
-	else if (clock_ms(f->gw->l3->w) - f->created_ms > L3_OFFLOAD_OLD_MS)
-		flow_set_timer(f, FLOW_TMR_OFFLOAD_OLD);
 }
 
 static void l3_expire_idle(struct flow *f)
@@ -104,7 +84,7 @@ static void l3_expire(struct flow *f)
 		break;
 	case FLOW_TMR_OFFLOAD:
 	case FLOW_TMR_OFFLOAD_OLD:
-		l3_expire_offloaded(f);
+		offload_look(f);
 		break;
 	case FLOW_TMR_NONE:
 		break;
@@ -121,6 +101,8 @@ static uint64_t l3_tick_list(struct gateway *gw, enum flow_timer tmr, unsigned *
 		uint64_t at = f->touched_ms + gateway_timeout(gw, tmr);
 
 		if (at > now)
+			return at;
+		if ((tmr == FLOW_TMR_OFFLOAD || tmr == FLOW_TMR_OFFLOAD_OLD) && !offload_may_look(gw, &at))
 			return at;
 		if ((*budget)-- == 0)
 			return now + 1;
@@ -211,6 +193,7 @@ void l3_worker_destroy(struct worker *w)
 	if (w->loop)
 		ev_timer_stop(w->loop, &l3->timer);
 	inject_close(&l3->inject);
+	offload_close(l3);
 	if (l3->ct)
 		ct_close(&l3->ct);
 	flow_table_destroy(&l3->flows);

@@ -290,6 +290,9 @@ static void l3_cli_info(struct worker *w, struct info_sink *s)
 	info_uint(s, "ForgedSegments", l3->forged);
 	info_uint(s, "TruncatedPackets", l3->truncated);
 	info_uint(s, "NoRecordPackets", l3->no_record);
+	info_uint(s, "OffloadEvents", l3->offload.events);
+	info_uint(s, "OffloadEventsLost", l3->offload.lost);
+	info_uint(s, "OffloadLooks", l3->offload.looks);
 }
 
 static struct info_source l3_cli_source = { .fill = l3_cli_info };

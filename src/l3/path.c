@@ -14,6 +14,7 @@
 
 #include "core/clock.h"
 #include "core/worker.h"
+#include "l3/ct.h"
 #include "l3/hold.h"
 #include "l3/inject.h"
 #include "l3/l3.h"
@@ -75,17 +76,41 @@ static void path_new_flow(struct visit *v, struct gateway *gw)
 		l3_forward(v);
 }
 
+/* Its addresses change on the way: whose packets these are cannot be told by them. The kernel's, also the record
+ * that its SYN may have got; <e> is the tracker's entry. */
+static void path_nat(struct visit *v, struct gateway *gw, const struct ct_entry *e)
+{
+	int d;
+	struct flow *f = flow_lookup(&v->l3->flows, &e->src, &e->reply_src, &d); /* as forwarded: behind DNAT, before SNAT */
+
+	if (!f) {
+		gateway_count(&gw->unsupported, "nat");
+	} else if (f->state == FLOW_ST_OPENING || f->state == FLOW_ST_WATCHED) {
+		l3_unsupported(f, "nat");
+		l3_offload(f);
+		f->mark_class = MARK_OFFLOADED;
+	}
+	l3_forward_class(v, MARK_OFFLOADED);
+}
+
+/* What the tracker says of a packet without a record. One that was queued by its connection's class has an entry; for
+ * others, anybody's packets, it is not asked. NULL: nothing. */
+static const struct ct_entry *path_entry(const struct visit *v, struct ct_entry *e)
+{
+	return v->p->hook == PKTQ_HOOK_PREROUTING && v->l3->ct && ct_get(v->l3->ct, &v->s.src, &v->s.dst, e) == 0 ? e : NULL;
+}
+
 /* A connection that began unseen. It is a flow all the same, for policy may say what happens to one that cannot be
- * promoted; its numbers are learnt, as far as they are needed. */
-static void path_blind(struct visit *v, struct gateway *gw, bool from_client)
+ * promoted; its numbers are learnt, as far as they are needed. <e>: the tracker's entry, or NULL. */
+static void path_blind(struct visit *v, struct gateway *gw, bool from_client, const struct ct_entry *e)
 {
 	const struct addr *cli = from_client ? &v->s.src : &v->s.dst, *srv = from_client ? &v->s.dst : &v->s.src;
 	struct flow *f = NULL;
 
-	gateway_count(&gw->unsupported, "no-syn");
 	if (!gw->conf->maxflows || gw->flows < gw->conf->maxflows)
 		f = flow_new(&v->l3->flows, gw, cli, srv);
 	if (!f) {
+		gw->overflow++;
 		l3_forward_class(v, MARK_OFFLOADED);
 		return;
 	}
@@ -101,6 +126,8 @@ static void path_blind(struct visit *v, struct gateway *gw, bool from_client)
 	f->want_class = gw->conf->block ? MARK_HARD : MARK_OURS;
 	f->last_dir = FLOW_SERVER; /* what the client says next begins a turn */
 	seqtrk_init_blind(&f->trk, cli->family == AF_INET6);
+	if (!e || l3_adopt_entry(f, e))
+		l3_unsupported(f, "no-syn");
 	flow_set_state(f, FLOW_ST_WATCHED);
 	if (!l3_turn_wanted(f))
 		l3_decide(f, &(struct gateway_decision){ .act = GATEWAY_ACT_FORWARD });
@@ -109,6 +136,8 @@ static void path_blind(struct visit *v, struct gateway *gw, bool from_client)
 
 static void path_no_flow(struct visit *v, struct gateway *gw)
 {
+	struct ct_entry room;
+	const struct ct_entry *e;
 	bool syn = (v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN, forward = v->p->hook == PKTQ_HOOK_FORWARD;
 	int way = gateway_matches(gw, &v->s.src, &v->s.dst, v->p->in_if, v->p->out_if);
 
@@ -122,8 +151,11 @@ static void path_no_flow(struct visit *v, struct gateway *gw)
 		return;
 	}
 	v->l3->no_record++;
-	if (!(v->s.flags & (SEG_SYN | SEG_RST | SEG_FIN)) && way && !gw->removed && !v->l3->w->stopping)
-		path_blind(v, gw, way > 0);
+	e = path_entry(v, &room);
+	if (e && e->nat)
+		path_nat(v, gw, e);
+	else if (!(v->s.flags & (SEG_SYN | SEG_RST | SEG_FIN)) && way && !gw->removed && !v->l3->w->stopping)
+		path_blind(v, gw, way > 0, e);
 	else if (forward)
 		l3_accept(v);
 	else
@@ -151,13 +183,25 @@ static void path_reborn(struct visit *v)
 	path_no_flow(v, gw);
 }
 
+/* The client acknowledges what did not pass here: the other direction takes another way. Only noted, for a segment
+ * that nothing is known of decides nothing. */
+static bool path_is_one_way(const struct visit *v, enum seqtrk_res r)
+{
+	const struct seqtrk *t = &v->f->trk;
+
+	return r == SEQTRK_UNKNOWN && v->f->state == FLOW_ST_OPENING && v->d == FLOW_CLIENT && !(t->f & SEQTRK_C_SYNACK) &&
+	       (v->s.flags & (SEG_ACK | SEG_SYN | SEG_RST)) == SEG_ACK && v->s.seq == t->side[FLOW_CLIENT].nxt;
+}
+
 /* Moves of the tracker that change the state. <r> is what it said, <nxt> the edge before; the packet has no verdict
  * yet. */
 static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t nxt, bool fresh)
 {
 	struct flow *f = v->f;
 
-	if (!seqtrk_acceptable(r) && r != SEQTRK_CHALLENGE) {
+	if (path_is_one_way(v, r)) {
+		l3_unsupported(f, "one-way");
+	} else if (!seqtrk_acceptable(r) && r != SEQTRK_CHALLENGE) {
 		v->l3->forged++;
 	} else if (r == SEQTRK_RESET) {
 		l3_flow_end(f, "reset");
@@ -212,13 +256,16 @@ static bool path_is_reborn(const struct visit *v)
 
 static void path_offloaded(struct visit *v)
 {
+	const struct seqtrk_side *cli = &v->f->trk.side[FLOW_CLIENT];
 	bool syn = (v->s.flags & (SEG_SYN | SEG_ACK)) == SEG_SYN;
 
-	if (syn) {
+	/* repeated: no entry was made of the one before, which was dropped behind us */
+	if (syn && !(v->d == FLOW_CLIENT && (cli->f & SEQTRK_F_SYN) && v->s.seq == cli->isn)) {
 		path_reborn(v);
 		return;
 	}
 	/* on its way into the queue when the mark was set, or the tracker forgot */
+	offload_seen(v->f);
 	l3_forward(v);
 }
 
@@ -333,6 +380,7 @@ static void path_packet(void *owner, struct pktq *q, struct pktq_pkt *p)
 	}
 	if (err != SEG_OK) {
 		gw->l3->unknown[err]++;
+		gateway_count(&gw->unsupported, seg_err_name[err]);
 		l3_accept(&v);
 		return;
 	}

@@ -120,10 +120,21 @@ static void seqtrk_move_ts(struct seqtrk_side *S, const struct seg *s)
 
 /* ---- handshake ---- */
 
+static uint16_t seqtrk_mss(const struct seqtrk *t)
+{
+	return t->v6 ? SEQTRK_MSS_V6 : SEQTRK_MSS_V4;
+}
+
+static void seqtrk_signed(struct seqtrk *t, const struct seg *s)
+{
+	t->f |= s->opts & SEG_OPT_MD5 ? SEQTRK_C_MD5 : 0;
+	t->f |= s->opts & SEG_OPT_AO ? SEQTRK_C_AO : 0;
+}
+
 static void seqtrk_syn_options(struct seqtrk *t, int d, const struct seg *s)
 {
 	struct seqtrk_side *S = &t->side[d];
-	uint16_t mss = s->opts & SEG_OPT_MSS && s->mss ? s->mss : t->v6 ? SEQTRK_MSS_V6 : SEQTRK_MSS_V4;
+	uint16_t mss = s->opts & SEG_OPT_MSS && s->mss ? s->mss : seqtrk_mss(t);
 
 	S->mss = S->f & SEQTRK_F_SYN ? MIN(S->mss, mss) : mss;
 	if (s->opts & SEG_OPT_WS) {
@@ -134,8 +145,7 @@ static void seqtrk_syn_options(struct seqtrk *t, int d, const struct seg *s)
 		S->f |= SEQTRK_F_SACK;
 	if (s->opts & SEG_OPT_TS)
 		S->f |= SEQTRK_F_TS;
-	if (s->opts & (SEG_OPT_MD5 | SEG_OPT_AO))
-		t->f |= SEQTRK_C_AUTH;
+	seqtrk_signed(t, s);
 	if ((s->opts & SEG_OPT_TFO) || s->data_len)
 		t->f |= SEQTRK_C_TFO;
 	if (s->opts & SEG_OPT_MPTCP)
@@ -329,6 +339,16 @@ static void seqtrk_choose_isn(struct seqtrk *t, const struct seqtrk_view *v)
 	seqtrk_open_window(&t->side[0], server);
 }
 
+/* In mid-flow options tell what no handshake did: each segment has them (RFC 7323 3.2, 2385, 5925, 8684 3.3). */
+static void seqtrk_learn_options(struct seqtrk *t, const struct seg *s)
+{
+	seqtrk_signed(t, s);
+	if (s->opts & SEG_OPT_MPTCP)
+		t->f |= SEQTRK_C_MPTCP;
+	if ((t->f & SEQTRK_C_ADOPTED) && (t->side[0].f & t->side[1].f & SEQTRK_F_TSVAL))
+		t->f |= SEQTRK_C_TS;
+}
+
 static void seqtrk_take(struct seqtrk *t, int d, const struct seg *s, const struct seqtrk_view *v, bool held)
 {
 	struct seqtrk_side *S = &t->side[d];
@@ -352,8 +372,10 @@ static void seqtrk_take(struct seqtrk *t, int d, const struct seg *s, const stru
 		t->f |= SEQTRK_C_URG;
 	seqtrk_move_ack(S, v, !held || v->end == v->seq); /* pure ACKs are not held */
 	seqtrk_move_ts(S, s);
-	if (t->f & SEQTRK_C_LEARNT)
+	if (t->f & SEQTRK_C_LEARNT) {
 		seqtrk_reconcile(t, d);
+		seqtrk_learn_options(t, s);
+	}
 }
 
 static enum seqtrk_res seqtrk_input(struct seqtrk *t, int d, const struct seg *s, const struct xlate *x,
@@ -395,6 +417,25 @@ void seqtrk_init(struct seqtrk *t, const struct seg *syn)
 void seqtrk_init_blind(struct seqtrk *t, bool v6)
 {
 	*t = (struct seqtrk){ .v6 = v6, .f = SEQTRK_C_LEARNT };
+}
+
+void seqtrk_adopt(struct seqtrk *t, const struct seqtrk_agreed *a)
+{
+	for (int d = 0; d < 2; d++) {
+		struct seqtrk_side *S = &t->side[d];
+
+		if (!(S->f & SEQTRK_F_SYN))
+			S->mss = seqtrk_mss(t);
+		S->wscale = a->wscale[d];
+		S->f &= (uint8_t)~SEQTRK_F_TSVAL;
+	}
+	/* asked for, and the answer was not seen */
+	if ((t->f & (SEQTRK_C_MPASK | SEQTRK_C_SYNACK)) == SEQTRK_C_MPASK)
+		t->f |= SEQTRK_C_MPTCP;
+	t->f &= (uint16_t) ~(SEQTRK_C_WS | SEQTRK_C_SACK | SEQTRK_C_TS);
+	t->f |= a->ws ? SEQTRK_C_WS : 0;
+	t->f |= a->sack ? SEQTRK_C_SACK : 0;
+	t->f |= SEQTRK_C_ADOPTED | SEQTRK_C_LEARNT | SEQTRK_C_SYNACK | SEQTRK_C_EST;
 }
 
 void seqtrk_relearn(struct seqtrk *t)
@@ -448,20 +489,25 @@ bool seqtrk_in_flight(const struct seqtrk *t, int d)
 	return !(t->side[d].f & SEQTRK_F_NXT) || !seqtrk_acked(t, d, t->side[d].nxt);
 }
 
+const char *seqtrk_unsupported(const struct seqtrk *t)
+{
+	return t->f & SEQTRK_C_MPTCP ? "mptcp" : t->f & SEQTRK_C_MD5 ? "md5" : t->f & SEQTRK_C_AO ? "ao" :
+	       t->f & SEQTRK_C_URG   ? "urgent" : NULL;
+}
+
 const char *seqtrk_refusal(const struct seqtrk *t)
 {
+	const char *why;
+
 	if (t->f & SEQTRK_C_RST)
 		return "rst";
-	if (!(t->side[0].f & SEQTRK_F_SYN))
+	if (!(t->side[0].f & SEQTRK_F_SYN) && !(t->f & SEQTRK_C_ADOPTED))
 		return "no-syn";
 	if (!(t->f & SEQTRK_C_EST))
 		return "opening";
-	if (t->f & SEQTRK_C_MPTCP)
-		return "mptcp";
-	if (t->f & SEQTRK_C_AUTH)
-		return "md5";
-	if (t->f & SEQTRK_C_URG)
-		return "urgent";
+	why = seqtrk_unsupported(t);
+	if (why)
+		return why;
 	if ((t->side[0].f | t->side[1].f) & SEQTRK_F_FIN)
 		return "fin";
 	return seqtrk_known(t) ? NULL : "unknown";

@@ -388,8 +388,8 @@ bool l3_turn_visit(struct visit *v)
 		seqtrk_hold(&f->trk, v->d, &v->s, NULL);
 		if (!(f->trk.f & SEQTRK_C_EST))
 			return false;
-		if (f->policy != FLOW_POL_FORWARD)
-			flow_set_state(f, FLOW_ST_WATCHED);
+		flow_set_state(f, FLOW_ST_WATCHED);
+		l3_unsupported(f, seqtrk_unsupported(&f->trk));
 		if (f->policy == FLOW_POL_PROMOTE)
 			return turn_visit_promote(v);
 	}

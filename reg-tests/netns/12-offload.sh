@@ -1,0 +1,118 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Connections that the kernel forwards alone: what their beginning and end cost, what is left of them when the
+# tracker forgets them, and how they are called back - those of which the daemon saw no handshake too.
+. "$(dirname "$0")/lib.sh"
+which conntrack >/dev/null || skip "no conntrack"
+hosts_up
+nginx_up
+ramp_up
+cat >"$T/gw.cfg" <<EOC
+global
+    log stdout format raw local0 info
+    stats socket $SOCK level admin
+defaults
+    timeout connect 5s
+    timeout client 1m
+    timeout server 1m
+gateway g
+    match dport 80,7
+    tcp-request connection forward if { dst_port 80 7 }
+    tcp-request content promote fe_bytes if FALSE
+frontend fe_bytes
+    mode tcp
+    default_backend bytes
+backend bytes
+    mode tcp
+    option transparent
+EOC
+standin_up
+info() {
+	ctl show info | sed -n "s/^$1: //p"
+}
+flows() {
+	ctl show flow json | jq "[.[] | select($1)] | length"
+}
+
+# -- the beginning: one packet
+n=0
+while [ $n -lt 40 ]; do
+	n=$((n + 1))
+	on client "$tools/httpka" $S4 80 /plain || echo failed
+done >"$T/plain.log"
+is "40 short connections are answered" "$(grep -c 'result=ok' "$T/plain.log")" 40
+less "packets that the daemon saw of them" "$(gateway .packets)" 44
+is "they are the kernel's" "$(flows '.state == "offloaded"')" 40
+
+# -- the end: told by the tracker, not asked for
+on gw conntrack -D -p tcp --state TIME_WAIT >/dev/null 2>&1
+on gw conntrack -D -p tcp --state CLOSE >/dev/null 2>&1
+wait_for 10 no_flows
+is "their records go with the tracker's entries" "$(flows true)" 0
+more "events of the tracker" "$(info OffloadEvents)" 40
+
+# -- forgotten in the middle: the decision stands
+talk_to $S4
+has "a request" "$(talk /plain)" 'status=200'
+id=$(flow_by true .id)
+on gw conntrack -F >/dev/null 2>&1
+sleep 6 # beyond the first look for it
+is "after a flush the record of an idle connection stays" "$(flow_by true .id)" "$id"
+has "it goes on" "$(talk /plain)" 'status=200'
+has "and on" "$(talk /plain)" 'status=200'
+is "as the same, the kernel's" "$(flow_by true '"\(.id) \(.state)"')" "$id offloaded"
+talk_end
+has "and ends well" "$talk_said" 'result=ok'
+
+# -- called back: no packet of it but the SYN was seen
+on_ramp=.dst\|endswith\(\":7\"\)
+for addr in $S4 $S6; do
+	rm -f "$T/ramp.log"
+	spawn ramp client "$tools/ramp" call $addr 7 24m@4m 24m@4m
+	call=$spawn_pid
+	wait_for 5 flow_is "$on_ramp" offloaded
+	sleep 0.3
+	is "$addr: a connection forwarded at its SYN is promoted" "$(ctl promote flow "$(flow_by "$on_ramp" .id)" fe_bytes)" ""
+	is "$addr: it is" "$(flow_by "$on_ramp" .state)" promoted
+	sleep 0.5
+	is "$addr: and demoted" "$(ctl demote flow "$(flow_by "$on_ramp" .id)")" ""
+	wait $call
+	is "$addr: every byte in its place" $? 0
+done
+
+# -- older than the daemon, not than the tracker
+standin_down
+sed -i '/tcp-request connection/d; s/promote fe_bytes if FALSE/promote fe_bytes if { dst_port 80 }/' "$T/gw.cfg"
+standin_up
+rm -f "$T/ramp.log"
+spawn ramp client "$tools/ramp" call $S4 7 40m@4m 40m@4m
+call=$spawn_pid
+wait_for 5 flow_is "$on_ramp" watched
+kill -KILL "$standin_pid"
+wait_for 5 ended "$standin_pid"
+standin_up
+wait_for 5 flow_is "$on_ramp" watched
+sleep 0.3
+is "a connection older than the daemon is promoted" "$(ctl promote flow "$(flow_by "$on_ramp" .id)" fe_bytes)" ""
+wait $call
+is "every byte in its place" $? 0
+is "it is not counted as no-syn" "$(gateway '.unsupported["no-syn"] // 0')" 0
+
+# -- whose handshake not even the tracker saw
+rm -f "$T/ramp.log"
+spawn ramp client "$tools/ramp" call $S4 7 32m@4m 32m@4m
+call=$spawn_pid
+wait_for 5 flow_is "$on_ramp" watched
+on gw conntrack -F >/dev/null 2>&1
+sleep 0.3
+kill -KILL "$standin_pid"
+wait_for 5 ended "$standin_pid"
+standin_up
+wait_for 5 flow_is "$on_ramp" watched
+has "one that the tracker began in the middle is refused" \
+	"$(ctl promote flow "$(flow_by "$on_ramp" .id)" fe_bytes)" 'refused: no-syn'
+more "and counted" "$(gateway '.unsupported["no-syn"] // 0')" 1
+wait $call
+is "forwarded unharmed" $? 0
+finish

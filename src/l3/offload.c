@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * offload.c - how the records of offloaded flows end
+ *
+ * See the header for the model. An event names the connection by its addresses,
+ * and the record that has them now may be a younger connection's: the tracker
+ * removes an old entry when a new SYN reuses it, and its event is read beside the
+ * SYN. So an end that concerns a record younger than OFFLOAD_YOUNG_MS is not
+ * believed; no entry goes so soon by itself, and what is missed is found by looking.
+ */
+#include "l3/offload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/worker.h"
+#include "l3/ct.h"
+#include "l3/l3.h"
+
+#define OFFLOAD_OLD_MS 60000   /* from this age on a record is looked up less often */
+#define OFFLOAD_YOUNG_MS 1000
+#define OFFLOAD_EVENTS 256     /* messages read per wake-up; libev calls again */
+#define OFFLOAD_ROUND_MS 20
+#define OFFLOAD_LOOKS_CALM 5   /* per round: 250/s, 0.25 % of a core */
+#define OFFLOAD_LOOKS_PRESSED 80 /* 4000/s, in pieces of less than a millisecond */
+#define OFFLOAD_LOST_MS 60000  /* how long after a loss there is more to look for */
+
+#define OFFLOAD_SYSCTL "net/netfilter/nf_conntrack_events"
+
+/* ---- looking ---- */
+
+static bool offload_scarce(uint64_t used, uint64_t max)
+{
+	return max && used > max / 2;
+}
+
+static bool offload_pressed(struct gateway *gw)
+{
+	const struct l3 *l3 = gw->l3;
+	const struct offload *o = &l3->offload;
+
+	return !o->ev || (o->lost_ms && clock_ms(l3->w) - o->lost_ms < OFFLOAD_LOST_MS) ||
+	       offload_scarce(l3->flows.count, l3->flows.max) || offload_scarce(gw->flows, gw->conf->maxflows);
+}
+
+bool offload_may_look(struct gateway *gw, uint64_t *at)
+{
+	struct offload *o = &gw->l3->offload;
+	uint64_t now = clock_ms(gw->l3->w);
+
+	if (!gw->l3->ct)
+		return true; /* nobody to ask: what it says is no */
+	if (now - o->round_ms >= OFFLOAD_ROUND_MS) {
+		o->round_ms = now;
+		o->looks_left = offload_pressed(gw) ? OFFLOAD_LOOKS_PRESSED : OFFLOAD_LOOKS_CALM;
+	}
+	*at = o->round_ms + OFFLOAD_ROUND_MS;
+	if (o->looks_left == 0)
+		return false;
+	o->looks_left--;
+	return true;
+}
+
+static bool offload_ended(uint8_t tcp_state)
+{
+	return tcp_state == TCP_CONNTRACK_TIME_WAIT || tcp_state == TCP_CONNTRACK_CLOSE;
+}
+
+void offload_look(struct flow *f)
+{
+	struct l3 *l3 = f->gw->l3;
+	struct ct_entry e;
+	int rc;
+
+	l3->offload.looks++;
+	rc = l3->ct ? ct_get(l3->ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], &e) : -ENOENT;
+	if (rc == -ENOENT || (rc == 0 && offload_ended(e.tcp_state)))
+		l3_flow_gone(f, "offloaded");
+	else
+		flow_set_timer(f, clock_ms(l3->w) - f->created_ms > OFFLOAD_OLD_MS ? FLOW_TMR_OFFLOAD_OLD : FLOW_TMR_OFFLOAD);
+}
+
+/* ---- events ---- */
+
+void offload_gone(void *arg, const struct ct_entry *gone)
+{
+	struct l3 *l3 = arg;
+	struct flow *f;
+	int d;
+
+	l3->offload.events++;
+	/* the addresses that it was forwarded with: behind DNAT, before SNAT */
+	f = flow_lookup(&l3->flows, &gone->src, &gone->reply_src, &d);
+	if (!f || f->state != FLOW_ST_OFFLOADED)
+		return;
+	if (gone->tcp_state == TCP_CONNTRACK_ESTABLISHED)
+		flow_set_timer(f, FLOW_TMR_IDLE);
+	else if (gone->tcp_state != TCP_CONNTRACK_NONE && /* unknown: the next look finds nothing */
+		 clock_ms(l3->w) - f->created_ms >= OFFLOAD_YOUNG_MS)
+		l3_flow_gone(f, "offloaded");
+}
+
+void offload_seen(struct flow *f)
+{
+	if (f->timer == FLOW_TMR_IDLE)
+		flow_set_timer(f, FLOW_TMR_OFFLOAD);
+}
+
+static void offload_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct l3 *l3 = io->data;
+	struct offload *o = &l3->offload;
+
+	if (ct_events_read(o->ev, OFFLOAD_EVENTS) == -ENOBUFS) {
+		o->lost++;
+		o->lost_ms = clock_ms(l3->w);
+		l3_arm(l3, o->lost_ms + OFFLOAD_ROUND_MS);
+	}
+	flow_reap(&l3->flows);
+}
+
+/* Does the tracker tell at all? An entry made while nobody listens has no events, and the others none with the sysctl
+ * at 0; 1 is always, 2 with a listener. */
+static bool offload_sysctl(void)
+{
+	char c = '1';
+	int fd = open("/proc/sys/" OFFLOAD_SYSCTL, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return true;
+	if (read(fd, &c, 1) != 1)
+		c = '1';
+	close(fd);
+	return c != '0';
+}
+
+void offload_open(struct l3 *l3, struct diag *d)
+{
+	struct offload *o = &l3->offload;
+	int rc;
+
+	if (!offload_sysctl()) {
+		diag_warn(d, NULL, 0, "gateway : %s is 0: ends of offloaded flows are found by looking for them",
+			  "net.netfilter.nf_conntrack_events");
+		return;
+	}
+	rc = ct_events_open(&o->ev, mark_bits(l3->mark_mask, MARK_OFFLOADED), mark_bits(l3->mark_mask, MARK_CLASS),
+			    offload_gone, l3);
+	if (rc < 0) {
+		diag_warn(d, NULL, 0, "gateway : events of the connection tracker: %s; ends of offloaded flows are found by looking for them",
+			  strerror(-rc));
+		return;
+	}
+	ev_io_init(&o->io, offload_readable, ct_events_fd(o->ev), EV_READ);
+	o->io.data = l3;
+	ev_io_start(l3->w->loop, &o->io);
+}
+
+void offload_close(struct l3 *l3)
+{
+	struct offload *o = &l3->offload;
+
+	if (!o->ev)
+		return;
+	ev_io_stop(l3->w->loop, &o->io);
+	ct_events_close(&o->ev);
+}
