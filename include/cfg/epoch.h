@@ -68,6 +68,8 @@ struct cfg_object {
 struct cfg_global {
 	struct log_set log;
 	unsigned maxconn;         /* 0: from the descriptor limit */
+	unsigned maxpipes;        /* 0: a quarter of maxconn */
+	bool nosplice;
 	uint64_t maxflows;        /* default 1000000 */
 	uint32_t mark_mask;       /* four adjacent bits; default 0x0f000000 */
 	uint32_t route_table;     /* default 1000 */

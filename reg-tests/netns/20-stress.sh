@@ -40,6 +40,7 @@ backend origin
     option transparent
 backend bytes
     mode tcp
+    option splice-auto
     option transparent
 EOC
 standin_up

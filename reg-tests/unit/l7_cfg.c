@@ -50,7 +50,8 @@ static const struct {
 	/* options */
 	{ FE " option httplog\n" BE, "'option httplog' not usable with frontend 'fe' (needs 'mode http')" },
 	{ FE HTTP " option httplgo\n" BE HTTP, "unknown option 'httplgo'; did you mean 'httplog'" },
-	{ FE " no option splice-auto\n" BE, "'option splice-auto' has no effect" },
+	{ FE " no option splice-auto\n option splice-request\n" BE " option splice-response\n", NULL },
+	{ FE " no option tcp-smart-accept\n" BE, "'option tcp-smart-accept' has no effect" },
 	{ FE BE " option mysql-check\n", "'option mysql-check' is not supported by this version." },
 	{ FE HTTP " option forwardfor except 10.0.0.0/8 header X-F if-none\n" BE HTTP, NULL },
 	{ FE HTTP " option forwardfor exempt\n" BE HTTP, "'option forwardfor' only supports" },

@@ -53,6 +53,9 @@ extern const char *const px_mode_name[];
 #define PX_OPT_IGNOREPROBES  0x00080000
 #define PX_OPT_PREFLAST      0x00100000
 #define PX_OPT_AUTODEMOTE    0x00200000
+#define PX_OPT_SPLICE_REQ    0x00400000
+#define PX_OPT_SPLICE_RES    0x00800000
+#define PX_OPT_SPLICE_AUTO   0x01000000
 #define PX_OPT_HTTPMODES     (PX_OPT_KEEPALIVE | PX_OPT_SERVERCLOSE | PX_OPT_HTTPCLOSE)
 
 /* retry-on */

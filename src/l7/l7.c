@@ -60,8 +60,26 @@ static void l7_cfg_destroy(void *part)
 	free(c);
 }
 
+/* Buffers have one size as long as the daemon runs: streams of every configuration share them. */
+static int l7_buffers(struct worker *w, const struct epoch *ep, struct diag *d)
+{
+	struct l7 *l7 = w->l7;
+
+	if (l7->p_buf && l7->bufsize != ep->global.bufsize)
+		diag_warn(d, NULL, 0, "'tune.bufsize' stays %u until the daemon is started anew.", l7->bufsize);
+	if (l7->p_buf)
+		return 0;
+	l7->bufsize = ep->global.bufsize;
+	l7->p_buf = pool_create(&w->pools, "l7 buffer", l7->bufsize);
+	return l7->p_buf ? 0 : -ENOMEM;
+}
+
 static int l7_cfg_prepare(struct worker *w, struct epoch *ep, struct epoch *old, struct diag *d)
 {
+	int rc = l7_buffers(w, ep, d);
+
+	if (rc < 0)
+		return rc;
 	return listeners_prepare(w->l7, l7_cfg_of(ep), d);
 }
 
@@ -95,6 +113,7 @@ static void l7_cfg_commit(struct worker *w, struct epoch *ep, struct epoch *old)
 	struct l7 *l7 = w->l7;
 
 	l7->maxconn = l7_maxconn(ep);
+	l7->maxpipes = ep->global.nosplice ? 0 : ep->global.maxpipes ? ep->global.maxpipes : l7->maxconn / 4;
 	proxies_commit(l7, l7_cfg_of(ep));
 	listeners_commit(l7, l7_cfg_of(ep));
 	task_queue(w, &l7->refresh);
@@ -129,16 +148,15 @@ static int l7_init(struct worker *w)
 	list_init(&l7->listeners);
 	list_init(&l7->streams);
 	list_init(&l7->fresh);
+	list_init(&l7->pipes);
 	task_init(&l7->refresh, l7_refresh_idle);
-	l7->bufsize = 16384;
 	l7->next_id = 1;
 	l7->rnd = clock_us() | 1;
 	l7->p_stream = pool_create(&w->pools, "stream", sizeof(struct stream));
 	l7->p_txn = pool_create(&w->pools, "txn", sizeof(struct txn));
-	l7->p_buf = pool_create(&w->pools, "l7 buffer", l7->bufsize);
 	w->l7 = l7;
 	buf_wrap(&l7->scratch, malloc(L7_SCRATCH), L7_SCRATCH);
-	return l7->scratch.area && l7->p_stream && l7->p_txn && l7->p_buf ? 0 : -ENOMEM;
+	return l7->scratch.area && l7->p_stream && l7->p_txn ? 0 : -ENOMEM;
 }
 
 static void l7_destroy(struct worker *w)
@@ -156,6 +174,7 @@ static void l7_destroy(struct worker *w)
 	}
 	listeners_stop(l7);
 	proxies_destroy(l7);
+	splice_pipes_free(l7);
 	task_cancel(&l7->refresh);
 	buf_free(&l7->scratch);
 	free(l7);

@@ -152,6 +152,8 @@ struct l7 {
 	struct task refresh;       /* idle streams take the new configuration */
 	struct pool *p_stream, *p_txn, *p_buf;
 	unsigned bufsize;
+	struct list pipes;         /* struct splice_pipe: free ones */
+	unsigned nb_pipes, nb_pipes_free, maxpipes;
 	struct buf scratch;        /* for log lines and the like; grows once */
 	uint64_t rnd;
 };

@@ -105,6 +105,7 @@ void promoted_server_unused(struct stream *s)
 	conn_close(&s->side[1].conn);
 	if (s->side[1].rx.area)
 		buf_reset(&s->side[1].rx);
+	splice_drop(s, 1);
 	s->side[1].fwd = s->side[1].sent = 0;
 }
 

@@ -48,6 +48,7 @@ void side_trim(struct stream *s, int d)
 {
 	side_buf_drop(s, &s->side[d].rx);
 	side_buf_drop(s, &s->side[d].tx);
+	splice_trim(s, d);
 }
 
 static bool side_keeps(const struct stream *s)
@@ -97,17 +98,20 @@ void side_drop_out(struct stream *s, int d)
 		side_consume(s, !d, from->fwd);
 	buf_reset(&to->tx);
 	to->tx_sent = 0;
+	splice_drop(s, !d);
 }
 
 bool side_pending_out(const struct stream *s, int d)
 {
-	return side_out_tx(s, d) || side_out_rx(s, d);
+	return side_out_tx(s, d) || side_out_rx(s, d) || splice_held(s, !d);
 }
 
 bool side_room(const struct stream *s, int d)
 {
 	const struct side *sd = &s->side[d];
 
+	if (splice_held(s, d))
+		return false;
 	if (!sd->rx.area || buf_room(&sd->rx))
 		return true;
 	return d == 0 && side_keeps(s) && sd->sent; /* keeping could end */
@@ -132,37 +136,63 @@ static bool side_broke(struct stream *s, int d, int err)
 	return true;
 }
 
-bool side_recv(struct stream *s, int d)
+/* A read into a pipe. false: it cannot be done this way. */
+static bool side_splice(struct stream *s, int d, ssize_t *n)
+{
+	if (!splice_may(s, d))
+		return false;
+	*n = splice_in(s, d);
+	if (*n != -ENOSYS)
+		return true;
+	s->side[d].flags |= SIDE_NOSPLICE;
+	return false;
+}
+
+/* What a read of any kind came to. */
+static bool side_was_read(struct stream *s, int d, ssize_t n)
 {
 	struct side *sd = &s->side[d];
-	size_t room;
-	ssize_t n;
 
-	if (!conn_is_open(&sd->conn) || (sd->flags & (SIDE_EOF | SIDE_ERR)) || !sd->conn.hs_done ||
-	    !side_need_rx(s, d))
-		return false;
-	side_make_room(s, d);
-	room = buf_contig_room(&sd->rx);
-	if (!room)
-		return false;
-	n = sd->conn.ops->recv(&sd->conn, buf_tail(&sd->rx), room);
 	if (n == -EAGAIN || n == -EINTR) {
 		sd->flags &= ~SIDE_MORE;
 		return false;
 	}
 	if (n < 0)
 		return side_broke(s, d, (int)n);
-	if (n == 0) {
+	if (n == 0)
 		sd->flags = (sd->flags | SIDE_EOF) & ~SIDE_MORE;
-		return true;
-	}
-	sd->rx.data += n;
-	sd->read_ms = stream_now(s);
-	if ((size_t)n == room || sd->conn.ops->pending(&sd->conn))
-		sd->flags |= SIDE_MORE;
 	else
-		sd->flags &= ~SIDE_MORE;
+		sd->read_ms = stream_now(s);
 	return true;
+}
+
+bool side_recv(struct stream *s, int d)
+{
+	struct side *sd = &s->side[d];
+	size_t room;
+	ssize_t n;
+
+	if (!conn_is_open(&sd->conn) || (sd->flags & (SIDE_EOF | SIDE_ERR)) || !sd->conn.hs_done || splice_held(s, d))
+		return false;
+	if (side_splice(s, d, &n))
+		return side_was_read(s, d, n);
+	if (!side_need_rx(s, d))
+		return false;
+	side_make_room(s, d);
+	room = buf_contig_room(&sd->rx);
+	if (!room)
+		return false;
+	n = sd->conn.ops->recv(&sd->conn, buf_tail(&sd->rx), room);
+	if (n > 0) {
+		sd->rx.data += n;
+		if ((size_t)n == room && room == s->l7->bufsize)
+			sd->flags |= SIDE_BULK;
+		if ((size_t)n == room || sd->conn.ops->pending(&sd->conn))
+			sd->flags |= SIDE_MORE;
+		else
+			sd->flags &= ~SIDE_MORE;
+	}
+	return side_was_read(s, d, n);
 }
 
 /* <n> bytes went to side d: first of tx, then of the other's rx. */
@@ -189,7 +219,7 @@ static bool side_finish(struct stream *s, int d)
 {
 	struct side *sd = &s->side[d];
 
-	if (!(sd->flags & SIDE_SHUT_SOON) || (sd->flags & (SIDE_SHUT | SIDE_ERR)))
+	if (!(sd->flags & SIDE_SHUT_SOON) || (sd->flags & (SIDE_SHUT | SIDE_ERR)) || splice_held(s, !d))
 		return false;
 	sd->flags |= SIDE_SHUT;
 	sd->conn.ops->shut(&sd->conn);
@@ -216,6 +246,29 @@ static bool side_send_failed(struct stream *s, int d, int err)
 	return true;
 }
 
+/* What is in the pipe for side d: everything before it was sent. */
+static bool side_send_pipe(struct stream *s, int d)
+{
+	struct side *to = &s->side[d];
+	ssize_t n = splice_out(s, d);
+
+	if (n == -EAGAIN || n == -EINTR) {
+		to->flags |= SIDE_STALLED;
+		return false;
+	}
+	if (n < 0)
+		return side_send_failed(s, d, (int)n);
+	to->write_ms = stream_now(s);
+	s->pbytes[!d] += n;
+	if (d == 0)
+		s->log.bytes_out += n;
+	if (splice_held(s, !d))
+		to->flags |= SIDE_STALLED;
+	else
+		side_finish(s, d);
+	return true;
+}
+
 bool side_send(struct stream *s, int d)
 {
 	struct side *to = &s->side[d], *from = &s->side[!d];
@@ -224,7 +277,7 @@ bool side_send(struct stream *s, int d)
 	int cnt = 0;
 	ssize_t n;
 
-	if (!tx && !rx)
+	if (!tx && !rx && !splice_held(s, !d))
 		return side_finish(s, d);
 	if (to->flags & (SIDE_SHUT | SIDE_ERR)) {
 		if (d == 1 && side_keeps(s))
@@ -232,6 +285,8 @@ bool side_send(struct stream *s, int d)
 		side_drop_out(s, d);
 		return true;
 	}
+	if (!tx && !rx)
+		return side_send_pipe(s, d);
 	if (tx)
 		iov[cnt++] = (struct iovec){ buf_head(&to->tx) + to->tx_sent, tx };
 	if (rx)
@@ -262,6 +317,7 @@ void side_close_server(struct stream *s, bool abort)
 	else
 		conn_close(&sd->conn);
 	buf_reset(&sd->rx);
+	splice_drop(s, 1);
 	sd->fwd = sd->sent = 0;
 	sd->flags = 0;
 	sd->err = 0;

@@ -279,11 +279,14 @@ static void l7_info(struct worker *w, struct info_sink *sink)
 	if (!l7)
 		return;
 	info_uint(sink, "Maxconn", l7->maxconn);
+	info_uint(sink, "Maxpipes", l7->maxpipes);
 	info_uint(sink, "CurrConns", l7->nb_streams);
 	info_uint(sink, "MaxConns", l7->max_streams);
 	info_uint(sink, "CumConns", l7->conn_total);
 	info_uint(sink, "CumReq", l7->req_total);
 	info_uint(sink, "CumSslConns", l7->ssl_total);
+	info_uint(sink, "PipesUsed", l7->nb_pipes - l7->nb_pipes_free);
+	info_uint(sink, "PipesFree", l7->nb_pipes_free);
 	info_uint(sink, "ConnRate", freq_read(&l7->conn_rate, now));
 	info_uint(sink, "SessRate", freq_read(&l7->sess_rate, now));
 	info_uint(sink, "ReqRate", freq_read(&l7->req_rate, now));

@@ -496,6 +496,7 @@ void stream_end(struct stream *s)
 	for (int d = 0; d < 2; d++) {
 		struct side *sd = &s->side[d];
 
+		splice_drop(s, d);
 		pool_free(l7->p_buf, sd->rx.area);
 		pool_free(l7->p_buf, sd->tx.area);
 		sd->rx = sd->tx = (struct buf){ 0 };

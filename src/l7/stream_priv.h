@@ -56,6 +56,8 @@ extern const char *const stream_st_name[STREAM_ST_COUNT];
 #define SIDE_SHUT_SOON 0x10 /* FIN once everything is sent */
 #define SIDE_STALLED   0x40 /* the last send was short: wait for room */
 #define SIDE_MORE      0x80 /* the last read filled the buffer: there may be more */
+#define SIDE_BULK      0x100 /* reads fill the buffer: worth a pipe */
+#define SIDE_NOSPLICE  0x200 /* there was none, or this descriptor cannot */
 
 struct side {
 	struct conn conn;
@@ -63,6 +65,7 @@ struct side {
 	size_t fwd, sent;    /* of rx: may be passed on; was passed on but is kept */
 	struct buf tx;       /* the same for what we write */
 	size_t tx_sent;
+	struct splice_pipe *pipe; /* what was read after rx, for the other side; NULL while empty */
 	unsigned flags;      /* SIDE_ */
 	uint64_t read_ms, write_ms; /* last byte in, last byte out */
 	int err;             /* errno of SIDE_ERR */
@@ -218,6 +221,15 @@ void side_rewind(struct stream *s);             /* send the request again from i
 void side_drop_out(struct stream *s, int d);    /* forget what was to be sent to side d */
 void side_close_server(struct stream *s, bool abort);
 void side_want(struct stream *s);
+
+/* splice.c: side[d].pipe */
+bool splice_may(const struct stream *s, int d);  /* may what comes from side d go through a pipe? */
+ssize_t splice_in(struct stream *s, int d);     /* >0: bytes, accounted; 0: end; -ENOSYS: read it as usual; -errno */
+ssize_t splice_out(struct stream *s, int d);    /* to side d; bytes or -errno */
+size_t splice_held(const struct stream *s, int d); /* bytes from side d that are in its pipe */
+void splice_trim(struct stream *s, int d);      /* gives an empty pipe back */
+void splice_drop(struct stream *s, int d);      /* whatever it holds */
+void splice_pipes_free(struct l7 *l7);          /* those that nobody uses */
 
 /* stream_tcp.c */
 bool tcp_content(struct stream *s);             /* CONTENT; true: progress */

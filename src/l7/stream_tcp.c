@@ -181,7 +181,7 @@ bool tcp_xfer(struct stream *s)
 	struct side *c = &s->side[0], *srv = &s->side[1];
 	bool moved = false;
 
-	if ((srv->flags & SIDE_ERR) && !srv->rx.data) {
+	if ((srv->flags & SIDE_ERR) && !srv->rx.data && !splice_held(s, 1)) {
 		if (!stream_hold_fin(s)) {
 			tcp_server_broke(s);
 			return true;
