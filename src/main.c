@@ -450,7 +450,8 @@ static int main_print_steering(const struct epoch *ep)
 	return rc < 0;
 }
 
-static int main_apply(struct worker *w, struct epoch *ep)
+/* <old>: -sf or -st was given, and those processes have not been told anything yet. */
+static int main_apply(struct worker *w, struct epoch *ep, bool old)
 {
 	struct diag d;
 	int rc;
@@ -461,6 +462,9 @@ static int main_apply(struct worker *w, struct epoch *ep)
 	diag_free(&d);
 	if (rc < 0)
 		msg_alert("[%s.main()] Some protocols failed to start their listeners! Exiting.", "standin");
+	if (rc < 0 && old)
+		msg_notice("The old process goes on undisturbed. A gateway does not move to another process: reload "
+			   "instead (SIGUSR2, or 'reload' on the stats socket).");
 	return rc;
 }
 
@@ -484,7 +488,7 @@ static int main_serve(const struct options *o, struct epoch *ep, struct keeper *
 	if ((keeper && keeper_attach(&w) < 0) || layers_init(&w) < 0)
 		goto out_worker;
 	main_watch_signals(&sigs);
-	if (ops_set_options(&w, &oo) < 0 || main_apply(&w, ep) < 0 || (pidfile && main_write_pidfile(pidfile) < 0))
+	if (ops_set_options(&w, &oo) < 0 || main_apply(&w, ep, o->nb_old_pids > 0) < 0 || (pidfile && main_write_pidfile(pidfile) < 0))
 		goto out_layers;
 	epoch_put(ep);
 	ep = NULL;

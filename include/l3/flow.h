@@ -150,6 +150,8 @@ struct flow *flow_by_id(const struct flow_table *t, uint64_t id);
  * the table is full. The addresses are not in the table yet. */
 struct flow *flow_new(struct flow_table *t, struct gateway *gw, const struct addr *src, const struct addr *dst);
 
+/* It is <gw>'s from now on, with its state; its timer begins anew. */
+void flow_change_gateway(struct flow *f, struct gateway *gw);
 /* Takes it out of table and lists; held packets must have their verdicts. It is freed by flow_reap(). */
 void flow_remove(struct flow *f);
 /* Frees what was removed: at the end of a batch, when nobody has a pointer any more. */

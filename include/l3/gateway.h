@@ -76,10 +76,10 @@ struct gateway {
 	char *name;                /* owns */
 	const struct gateway_conf *conf; /* of <ep>; stays valid while flows exist, also when removed from the configuration */
 	struct epoch *ep;          /* counted */
-	struct pktq *q;            /* owns; NULL: taken over by another gateway */
-	bool removed;              /* no longer configured: forwards what it still has */
+	struct pktq *q;            /* borrows from l3->queues; NULL before commit() */
+	bool removed;              /* no longer configured: forwards what it still has, and gives it to others that match */
 	unsigned refs;             /* flows, and the list */
-	struct task reaper;        /* the last one went while the queue was being read */
+	struct task reaper;        /* the last one went, perhaps while a queue is being read */
 	struct list timer[FLOW_TMR_COUNT]; /* struct flow, by tmr */
 	uint32_t flows, by_state[FLOW_ST_COUNT];
 	uint64_t packets, bytes;   /* queued; bytes of whole packets */
@@ -95,6 +95,12 @@ struct gateway *gateway_find(struct l3 *l3, const char *name);
 /* A run-time gateway without queue, for <c> of <ep>; for gateway.c and tests. NULL on no memory. */
 struct gateway *gateway_new(struct l3 *l3, const struct gateway_conf *c, struct epoch *ep);
 void gateway_put(struct gateway *gw);
+/* One that is configured and whose match lines describe the connection, for a flow of one that is not; NULL: none. */
+struct gateway *gateway_heir(const struct flow *f);
+/* The last of it goes: for l3_worker_destroy(), which puts no more. */
+void gateway_free(struct gateway *gw);
+/* After gateways changed or went: rules and queues that nobody needs any more go, too. */
+void gateway_sweep(struct worker *w, struct task *t);
 unsigned gateway_timeout(const struct gateway *gw, enum flow_timer tmr);
 
 /* Is a packet from <src> to <dst> one that a `match` line of <gw> describes? 1: it goes the way of the connection's first

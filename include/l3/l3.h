@@ -66,6 +66,8 @@ struct l3 {
 	struct flow_table flows;
 	struct list gateways;      /* struct gateway */
 	struct list pending;       /* struct gateway: made by prepare(), not yet committed */
+	struct list queues;        /* struct pktq, owned; q->owner: a gateway (gateway_queue.c) */
+	struct task sweep;         /* closes queues that no gateway uses any more, and takes their rules out */
 	uint32_t mark_mask;
 	struct ct *ct;             /* owns; NULL: no tracker, or a test */
 	struct offload offload;

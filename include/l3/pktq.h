@@ -13,6 +13,7 @@
 
 #include <ev.h>
 
+#include "core/list.h"
 #include "core/worker.h"
 
 struct pktq;
@@ -70,6 +71,7 @@ struct pktq_stats {
 };
 
 struct pktq {
+	struct list node;         /* owner's */
 	struct worker *w;
 	const struct pktq_handler *h;
 	void *owner;

@@ -46,6 +46,7 @@ struct steer_gateway {
 	const char *name;                 /* for messages */
 	uint16_t queue_first, queue_last;
 	bool block;                       /* on-failure block */
+	bool leftover;                    /* takes no new connections; those it has are queued, whatever family */
 	const struct steer_match *match;  /* none: nothing is handed to this gateway */
 	unsigned nb_match;
 };

@@ -79,4 +79,21 @@ has "a queue in use: it is told" "$said" "ALERT.*queue 0: .*another process"
 is "a queue in use: the rules of whose it is stay" "$(gw_rules)" "$rules"
 runs "a queue in use: whose it is works on" standin_answers
 is "a queue in use: no stats socket of the second" "$(ls "$T/second.sock" 2>/dev/null)" ""
+
+# a successor for a gateway (-sf, -st): it cannot be handed over, so the old one goes on, with its connections
+nginx_up
+talk_to $S4
+talk /inspect >/dev/null
+for how in sf st; do
+	for queue in 0 1; do
+		sed "s/^gateway demo/&\\n    queue $queue/" "$T/second.cfg" >"$T/third.cfg"
+		said=$(on gw timeout 60 "$standin" -f "$T/third.cfg" -$how "$other" 2>&1)
+		is "-$how, queue $queue: status" "$?" 1
+		has "-$how, queue $queue: it is told what to do" "$said" "old process goes on undisturbed.*reload"
+		is "-$how, queue $queue: the rules stay" "$(gw_rules)" "$rules"
+	done
+done
+has "its connections go on" "$(talk /inspect)" 'status=200'
+talk_end
+has "to their end" "$talk_said" 'responses=2 result=ok'
 finish

@@ -109,6 +109,7 @@ UNUSED static void gt_up(const char *lines)
 	gt_gw = gateway_new(gt_l3, list_first(&lc->gateways, struct gateway_conf, node), gt_ep);
 	gt_gw->q = calloc(1, sizeof(*gt_gw->q));
 	pktq_open_fake(gt_gw->q, &gt_w, &l3_path_handler, gt_gw, gt_sink);
+	list_add_tail(&gt_l3->queues, &gt_gw->q->node);
 	list_add_tail(&gt_l3->gateways, &gt_gw->node);
 	gt_nv = gt_nsent = gt_id = 0;
 	gt_promoted[0] = '\0';

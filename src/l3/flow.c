@@ -148,6 +148,20 @@ struct flow *flow_new(struct flow_table *t, struct gateway *gw, const struct add
 	return f;
 }
 
+void flow_change_gateway(struct flow *f, struct gateway *gw)
+{
+	struct gateway *old = f->gw;
+
+	old->flows--;
+	old->by_state[f->state]--;
+	f->gw = gw;
+	gw->refs++;
+	gw->flows++;
+	gw->by_state[f->state]++;
+	flow_set_timer(f, (enum flow_timer)f->timer);
+	gateway_put(old);
+}
+
 static struct flow_table *flow_table_of(const struct flow *f)
 {
 	return &f->gw->l3->flows;

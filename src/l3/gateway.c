@@ -4,12 +4,13 @@
  *
  * A run-time gateway is found by its section's name. Applying an epoch:
  *
- *   prepare  opens the queues of new gateways (and of those whose numbers changed).
- *            A gateway that takes the numbers of one that goes away takes
- *            over its queue. At start the steering goes in here, because it may fail.
- *   commit   gives every gateway its new conf. One that is no longer configured
- *            forwards the flows it has, takes no new ones, and goes when the last
- *            has gone. A changed steering is put in by the helper thread.
+ *   prepare  opens queues that are not open yet (gateway_queue.c). At start the steering goes
+ *            in here, because it may fail.
+ *   commit   gives every gateway its new conf and queue. One that is no longer configured takes
+ *            no new flows and asks no rules about those it has; a flow that another one's match
+ *            lines describe goes over to that one with its next packet. It is gone with its last flow;
+ *            until then the rules that bring the flows' packets stay (steering.c). A changed
+ *            steering is put in by the helper thread; queues that nobody uses then are closed.
  *   abort    closes what prepare opened.
  */
 #include <errno.h>
@@ -21,7 +22,6 @@
 #include "core/worker.h"
 #include "gateway_priv.h"
 #include "l3/ct.h"
-#include "l3/hold.h"
 #include "l3/inject.h"
 #include "l3/l3.h"
 #include "l3/steering.h"
@@ -59,38 +59,11 @@ struct gateway *gateway_new(struct l3 *l3, const struct gateway_conf *c, struct 
 	return gw;
 }
 
-/* A flow of another gateway may have packets in this queue, or wait for it to run dry: let go of them. */
-static void gateway_quit_queue(struct l3 *l3, struct pktq *q)
-{
-	struct flow *f, *tmp;
-
-	list_for_each_safe(f, tmp, &l3->flows.all, all) {
-		if (f->q == q)
-			f->q = NULL;
-		else if (!hold_uses(f->hold, q))
-			continue;
-		if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT)
-			l3_turn_judge(f, true);
-		if (f->border) /* it may have been promoted just now */
-			l3->border->timeout(f);
-	}
-}
-
-static void gateway_close_queue(struct gateway *gw)
-{
-	if (!gw->q)
-		return;
-	gateway_quit_queue(gw->l3, gw->q);
-	pktq_close(gw->q);
-	free(gw->q);
-	gw->q = NULL;
-}
-
-static void gateway_free(struct gateway *gw)
+void gateway_free(struct gateway *gw)
 {
 	task_cancel(&gw->reaper);
 	list_del(&gw->node);
-	gateway_close_queue(gw);
+	gateway_queue_leave(gw);
 	epoch_put(gw->ep);
 	free(gw->name);
 	free(gw);
@@ -99,20 +72,31 @@ static void gateway_free(struct gateway *gw)
 static void gateway_reap(struct worker *w, struct task *t)
 {
 	struct gateway *gw = container_of(t, struct gateway, reaper);
+	struct l3 *l3 = gw->l3;
 
-	if (gw->refs == 0)
-		gateway_free(gw);
+	if (gw->refs)
+		return;
+	gateway_free(gw);
+	task_queue(w, &l3->sweep);
 }
 
+/* Never at once: its last flow may go while a queue that it owns is being read. */
 void gateway_put(struct gateway *gw)
 {
 	if (gw->refs && --gw->refs)
 		return;
-	/* its last flow may go while its own queue is being read */
-	if (gw->q && gw->q->in_batch)
-		task_queue(gw->l3->w, &gw->reaper);
-	else
-		gateway_free(gw);
+	task_queue(gw->l3->w, &gw->reaper);
+}
+
+struct gateway *gateway_heir(const struct flow *f)
+{
+	struct gateway *gw;
+
+	list_for_each(gw, &f->gw->l3->gateways, node)
+		if (!gw->removed &&
+		    gateway_matches(gw, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], f->in_if, f->out_if) > 0)
+			return gw;
+	return NULL;
 }
 
 unsigned gateway_timeout(const struct gateway *gw, enum flow_timer tmr)
@@ -135,37 +119,6 @@ void gateway_count(struct gateway_reasons *rs, const char *reason)
 }
 
 /* ---- prepare ---- */
-
-/* A gateway that <ep> does not know and that has exactly these queues. */
-static struct gateway *gateway_heir_of(struct l3 *l3, const struct epoch *ep, const struct gateway_conf *c)
-{
-	struct gateway *gw;
-
-	list_for_each(gw, &l3->gateways, node)
-		if (gw->q && gw->q->first == c->queue_first && gw->q->last == c->queue_last &&
-		    !epoch_find(ep, "gateway", gw->name))
-			return gw;
-	return NULL;
-}
-
-static int gateway_open_queue(struct gateway *gw, struct diag *d)
-{
-	const struct gateway_conf *c = gw->conf;
-	char *err = NULL;
-	int rc;
-
-	gw->q = calloc(1, sizeof(*gw->q));
-	if (!gw->q)
-		return -ENOMEM;
-	rc = pktq_open(gw->q, gw->l3->w, c->queue_first, c->queue_last, &l3_path_handler, gw, &err);
-	if (rc < 0) {
-		diag_error(d, c->obj.file, c->obj.line, "gateway '%s' : %s", gw->name, err ? err : "no memory");
-		free(err);
-		free(gw->q);
-		gw->q = NULL;
-	}
-	return rc;
-}
 
 /* What every gateway needs, once. */
 static int gateway_common(struct l3 *l3, struct epoch *ep, struct diag *d)
@@ -191,20 +144,16 @@ static int gateway_common(struct l3 *l3, struct epoch *ep, struct diag *d)
 
 static int gateway_prepare_one(struct l3 *l3, struct epoch *ep, struct gateway_conf *c, struct diag *d)
 {
-	struct gateway *gw = gateway_find(l3, c->obj.name);
+	int rc = gateway_queue_prepare(l3, c, d);
+	struct gateway *gw;
 
-	if (gw && gw->q && gw->q->first == c->queue_first && gw->q->last == c->queue_last)
-		return 0;
-	if (gw && gw->q) {
-		diag_error(d, c->obj.file, c->obj.line,
-			   "gateway '%s' : the queue of a running gateway cannot change; give it another name", c->obj.name);
-		return -EINVAL;
-	}
+	if (rc < 0 || gateway_find(l3, c->obj.name))
+		return rc;
 	gw = gateway_new(l3, c, ep);
 	if (!gw)
 		return -ENOMEM;
 	list_add_tail(&l3->pending, &gw->node);
-	return gateway_heir_of(l3, ep, c) ? 0 : gateway_open_queue(gw, d);
+	return 0;
 }
 
 int gateway_prepare(struct worker *w, struct epoch *ep, struct epoch *old, struct diag *d)
@@ -236,7 +185,8 @@ void gateway_abort(struct worker *w, struct epoch *ep)
 	if (!w->l3)
 		return;
 	while ((gw = list_first(&w->l3->pending, struct gateway, node)))
-		gateway_put(gw);
+		gateway_free(gw);
+	gateway_queue_abort(w->l3);
 }
 
 /* ---- commit ---- */
@@ -247,13 +197,6 @@ static void gateway_retire(struct gateway *gw)
 		return;
 	gw->removed = true;
 	gateway_put(gw); /* the list's reference; flows keep it listed until they are gone */
-}
-
-static void gateway_take_over(struct gateway *gw, struct gateway *from)
-{
-	gw->q = from->q;
-	from->q = NULL;
-	gw->q->owner = gw;
 }
 
 static void gateway_commit_one(struct l3 *l3, struct epoch *ep, struct gateway_conf *c)
@@ -270,6 +213,7 @@ static void gateway_commit_one(struct l3 *l3, struct epoch *ep, struct gateway_c
 	epoch_get(ep);
 	epoch_put(gw->ep);
 	gw->ep = ep;
+	gateway_queue_commit(gw);
 }
 
 void gateway_commit(struct worker *w, struct epoch *ep, struct epoch *old)
@@ -283,10 +227,6 @@ void gateway_commit(struct worker *w, struct epoch *ep, struct epoch *old)
 		return;
 	l3->flows.max = ep->global.maxflows;
 	list_for_each_safe(gw, tmp, &l3->pending, node) {
-		struct gateway *from = gw->q ? NULL : gateway_heir_of(l3, ep, gw->conf);
-
-		if (from)
-			gateway_take_over(gw, from);
 		list_del(&gw->node);
 		list_add_tail(&l3->gateways, &gw->node);
 	}
@@ -295,6 +235,17 @@ void gateway_commit(struct worker *w, struct epoch *ep, struct epoch *old)
 	list_for_each_safe(gw, tmp, &l3->gateways, node)
 		if (!epoch_find(ep, "gateway", gw->name))
 			gateway_retire(gw);
-	if (old)
+	if (old) {
 		steering_change(l3, ep);
+		task_queue(w, &l3->sweep);
+	}
+}
+
+void gateway_sweep(struct worker *w, struct task *t)
+{
+	struct l3 *l3 = container_of(t, struct l3, sweep);
+
+	steering_change(l3, w->epoch);
+	if (!l3->steering) /* else it is asked for again when the rules are in */
+		gateway_queue_sweep(l3);
 }

@@ -147,6 +147,8 @@ int l3_worker_init(struct worker *w)
 	l3->w = w;
 	list_init(&l3->gateways);
 	list_init(&l3->pending);
+	list_init(&l3->queues);
+	task_init(&l3->sweep, gateway_sweep);
 	l3->mark_mask = MARK_MASK_DEFAULT;
 	l3->held_max = HOLD_ALL_MAX;
 	l3->timer_ms = UINT64_MAX;
@@ -186,10 +188,11 @@ void l3_worker_destroy(struct worker *w)
 		return;
 	l3_end_flows(l3);
 	steering_end(l3);
+	task_cancel(&l3->sweep);
 	while ((gw = list_first(&l3->pending, struct gateway, node)))
-		gateway_put(gw);
+		gateway_free(gw);
 	while ((gw = list_first(&l3->gateways, struct gateway, node)))
-		gateway_put(gw);
+		gateway_free(gw);
 	if (w->loop)
 		ev_timer_stop(w->loop, &l3->timer);
 	inject_close(&l3->inject);

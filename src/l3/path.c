@@ -337,10 +337,22 @@ void l3_flow_packet(struct visit *v)
 		l3_watch(v);
 }
 
+/* Its gateway is no longer configured: does another one want it? What is on its way through border or waits in a hold
+ * comes to its end first. */
+static void path_orphan(struct flow *f)
+{
+	struct gateway *heir = f->border || f->hold ? NULL : gateway_heir(f);
+
+	if (heir)
+		flow_change_gateway(f, heir);
+}
+
 static void path_flow(struct visit *v)
 {
 	struct flow *f = v->f;
 
+	if (f->gw->removed)
+		path_orphan(f);
 	flow_touch(f);
 	f->q = v->q;
 	f->foreign_mark = mark_foreign(v->p->mark, v->l3->mark_mask);

@@ -404,6 +404,7 @@ int pktq_open(struct pktq *q, struct worker *w, uint16_t first, uint16_t last, c
 	int rc, n;
 
 	*q = (struct pktq){ .w = w, .h = h, .owner = owner, .first = first, .last = last, .fd = -1 };
+	list_init(&q->node);
 	task_init(&q->flush, pktq_flush_task);
 	q->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	if (q->fd < 0)
@@ -439,6 +440,7 @@ int pktq_open_fake(struct pktq *q, struct worker *w, const struct pktq_handler *
 		  void (*sink)(struct pktq *q, const struct pktq_verdict *v))
 {
 	*q = (struct pktq){ .w = w, .h = h, .owner = owner, .fd = -1, .sink = sink };
+	list_init(&q->node);
 	task_init(&q->flush, pktq_flush_task);
 	return 0;
 }

@@ -68,10 +68,13 @@ static bool steer_match_applies(const struct steer_match *m, int family)
 
 static bool steer_plan_applies(const struct steer_conf *c, int family)
 {
-	for (unsigned i = 0; i < c->nb_gw; i++)
+	for (unsigned i = 0; i < c->nb_gw; i++) {
+		if (c->gw[i].leftover)
+			return true;
 		for (unsigned j = 0; j < c->gw[i].nb_match; j++)
 			if (steer_match_applies(&c->gw[i].match[j], family))
 				return true;
+	}
 	return false;
 }
 

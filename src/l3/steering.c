@@ -6,6 +6,10 @@
  * auto` gateways, applied at start before the loop runs, and at a reload on the
  * helper thread, only when its text differs from what is in force. A reload
  * that comes while a change is under way is applied after it.
+ *
+ * A gateway that is no longer configured but has flows stays in the plan, without match lines: its
+ * connections, known by their marks, need their packets translated or brought to pseudo sockets, and the
+ * first gateway's queue takes them.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,9 +25,29 @@ struct l3_steering {
 	struct steer_job job;
 	struct l3 *l3;
 	struct buf text; /* of the job's plan */
+	uint64_t epoch;  /* whose id */
 };
 
-static struct steer_plan *steering_plan(const struct epoch *ep, bool manual_too, unsigned *nb, char **err)
+/* The gateways of <l3> that have flows but no section any more, from <gws> on; how many. NULL: counts. */
+static unsigned steering_leftovers(const struct l3 *l3, struct steer_gateway *gws)
+{
+	const struct gateway *gw;
+	unsigned n = 0;
+
+	list_for_each(gw, &l3->gateways, node) {
+		if (!gw->removed || !gw->flows || !gw->q || gw->conf->steer_manual)
+			continue;
+		if (gws)
+			gws[n] = (struct steer_gateway){ .name = gw->name, .queue_first = gw->q->first,
+							 .queue_last = gw->q->last, .leftover = true };
+		n++;
+	}
+	return n;
+}
+
+/* <l3>: NULL where there is none, or its leftovers do not matter. */
+static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch *ep, bool manual_too, unsigned *nb,
+					char **err)
 {
 	const struct l3_conf *lc = epoch_part(ep, &gateway_module);
 	struct steer_conf sc = {
@@ -38,6 +62,8 @@ static struct steer_plan *steering_plan(const struct epoch *ep, bool manual_too,
 
 	list_for_each(c, &lc->gateways, node)
 		n++;
+	if (l3)
+		n += steering_leftovers(l3, NULL);
 	gws = calloc(n + 1, sizeof(*gws));
 	if (!gws)
 		return NULL;
@@ -48,6 +74,8 @@ static struct steer_plan *steering_plan(const struct epoch *ep, bool manual_too,
 							  .queue_last = c->queue_last, .block = c->block,
 							  .match = c->match, .nb_match = c->nb_match };
 	}
+	if (l3)
+		sc.nb_gw += steering_leftovers(l3, gws + sc.nb_gw);
 	sc.gw = gws;
 	*nb = sc.nb_gw;
 	plan = steer_plan_make(&sc, err);
@@ -74,7 +102,7 @@ int steering_start(struct l3 *l3, struct epoch *ep, struct diag *d)
 	unsigned nb;
 	int rc;
 
-	plan = steering_plan(ep, false, &nb, &err);
+	plan = steering_plan(NULL, ep, false, &nb, &err);
 	if (!plan)
 		return steering_fail(d, -EINVAL, err);
 	rc = 0;
@@ -99,7 +127,7 @@ int steering_check(struct l3 *l3, struct epoch *ep, struct diag *d)
 	unsigned nb;
 	int rc = 0;
 
-	plan = steering_plan(ep, false, &nb, &err);
+	plan = steering_plan(NULL, ep, false, &nb, &err);
 	if (!plan)
 		return steering_fail(d, -EINVAL, err);
 	if (nb && !l3->steer) {
@@ -115,6 +143,7 @@ static void steering_done(struct worker *w, struct steer_job *job)
 {
 	struct l3_steering *s = job->owner;
 	struct l3 *l3 = s->l3;
+	bool again = job->rc == 0 || s->epoch != w->epoch->id; /* what failed is not tried again by itself */
 
 	if (job->warnings)
 		log_printf(w, &w->epoch->global.log, LOG_WARNING, "steering: %s", job->warnings);
@@ -128,7 +157,8 @@ static void steering_done(struct worker *w, struct steer_job *job)
 	}
 	l3->steering = NULL;
 	free(s);
-	steering_change(l3, w->epoch); /* what came meanwhile */
+	if (again)
+		task_queue(w, &l3->sweep); /* what came meanwhile, and queues that are not filled any more */
 }
 
 void steering_change(struct l3 *l3, struct epoch *ep)
@@ -139,9 +169,9 @@ void steering_change(struct l3 *l3, struct epoch *ep)
 	char *err = NULL;
 	unsigned nb;
 
-	if (l3->steering || !l3->steer)
+	if (l3->steering || !l3->steer || l3->w->stopping)
 		return;
-	plan = steering_plan(ep, false, &nb, &err);
+	plan = steering_plan(l3, ep, false, &nb, &err);
 	if (!plan) {
 		free(err);
 		return;
@@ -154,6 +184,7 @@ void steering_change(struct l3 *l3, struct epoch *ep)
 		return;
 	}
 	s->l3 = l3;
+	s->epoch = ep->id;
 	s->text = text;
 	s->job = (struct steer_job){ .st = l3->steer, .plan = plan, .done = steering_done, .owner = s };
 	l3->steering = s;
@@ -178,7 +209,7 @@ int steering_print(const struct epoch *ep, struct buf *out, char **err)
 	struct steer_plan *plan;
 	unsigned nb;
 
-	plan = steering_plan(ep, true, &nb, err);
+	plan = steering_plan(NULL, ep, true, &nb, err);
 	if (!plan)
 		return -EINVAL;
 	steer_plan_print(plan, out);

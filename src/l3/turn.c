@@ -37,7 +37,8 @@ static bool turn_has_rules(const struct gateway_conf *c)
 
 bool l3_turn_wanted(const struct flow *f)
 {
-	return f->policy == FLOW_POL_PROMOTE || (f->policy == FLOW_POL_OPEN && turn_has_rules(f->gw->conf));
+	return f->policy == FLOW_POL_PROMOTE ||
+	       (f->policy == FLOW_POL_OPEN && turn_has_rules(f->gw->conf) && !f->gw->removed);
 }
 
 static const struct xlate *turn_xlate(const struct flow *f)
