@@ -9,8 +9,8 @@
  *      looked up in our table and found to be local: a martian); warn of what
  *      will hurt but is the administrator's to decide
  *   2. read both families' mangle tables (iptables-save)
- *   3. ip rule and local route, each family: without packets that carry our mark
- *      they do nothing
+ *   3. ip rule and local route, each family, where they are missing: without
+ *      packets that carry our mark they do nothing
  *   4. rules of IPv4, rules of IPv6: one transaction each, which also takes out
  *      what was ours before
  *   5. sysctls, last, because the tracker's exist only once a rule has loaded it.
@@ -340,12 +340,8 @@ static bool steer_concerns(const struct steer *st, const struct steer_plan *p, i
 
 static int steer_routes(const struct steer_plan *p, int i, char **err)
 {
-	int rc = steer_route_clear(steer_family(i), err);
-
-	if (rc == 0 && p->rules[i][0])
-		rc = steer_route_add(steer_family(i), mark_bits(p->mark_mask, MARK_LOCAL), p->mark_mask,
-				     p->route_table, err);
-	return rc;
+	return steer_route_set(steer_family(i), mark_bits(p->mark_mask, MARK_LOCAL), p->mark_mask, p->route_table,
+			       err);
 }
 
 static int steer_rules(int i, const char *saved, const char *rules, char **err)
@@ -411,19 +407,24 @@ static int steer_read(struct steer *st, const struct steer_plan *p, int i, char 
 	return must ? rc : 0;
 }
 
+/* The way to the sockets is there before the first rule that sends a packet on it, and until the last one is out. */
 static int steer_put_family(struct steer *st, const struct steer_plan *p, int i, const char *saved,
 			    char **err)
 {
-	int rc;
+	bool wanted = p->rules[i][0];
+	int rc = 0;
 
 	if (!steer_concerns(st, p, i))
 		return 0;
 	st->left[i] = true;
-	rc = steer_routes(p, i, err);
+	if (wanted)
+		rc = steer_routes(p, i, err);
 	if (rc == 0 && saved)
 		rc = steer_rules(i, saved, p->rules[i], err);
+	if (rc == 0 && !wanted)
+		rc = steer_route_clear(steer_family(i), err);
 	if (rc == 0)
-		st->left[i] = p->rules[i][0] != 0;
+		st->left[i] = wanted;
 	return rc;
 }
 

@@ -8,6 +8,7 @@
  *               last   TCP                                  -> STANDIN_PRE   by the connection's class
  *               last   ICMP about a hard connection         -> STANDIN_ICMP  errors follow their flow
  *   FORWARD     first  our request                          -> STANDIN_REQ
+ *               last   routed by us, but not to a local socket -> STANDIN_LOST drop
  *               last   TCP, new to the tracker              -> STANDIN_FWD   by the match lines
  *   INPUT       last   TCP, routed to a local socket by us  -> STANDIN_IN    drop unless there is one
  *   OUTPUT      last   our request on what we inject        -> STANDIN_REQ
@@ -151,7 +152,7 @@ static void put_queue(struct buf *out, const struct steer_gateway *gw, bool bypa
 static void gen_decl(struct steer_gen *g)
 {
 	static const char *const names[] = { "REQ",   "PRE",   "HARD", "SOCK", "ICMP",
-					     "SOFTQ", "HARDQ", "FWD",  "IN",   "OUT" };
+					     "SOFTQ", "HARDQ", "FWD",  "IN",   "OUT", "LOST" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		buf_printf_grow(g->out, ":" STEER_CHAIN "%s - [0:0]\n", names[i]);
@@ -170,6 +171,8 @@ static void gen_jumps(struct steer_gen *g)
 	buf_printf_grow(o, "-A PREROUTING ! -i lo -p tcp -j STANDIN_PRE\n");
 	buf_printf_grow(o, "-A PREROUTING ! -i lo -p %s -m connmark --mark %s -j STANDIN_ICMP\n",
 			steer_fam[g->fam].icmp, mk(g, MARK_HARD, MARK_CLASS).s);
+	/* on its way to a pseudo socket, but somebody took our route away: its other end must not see it */
+	buf_printf_grow(o, "-A FORWARD -m mark --mark %s -j STANDIN_LOST\n", mk(g, MARK_LOCAL, MARK_ALL).s);
 	buf_printf_grow(o, "-A FORWARD -p tcp -m conntrack --ctstate INVALID,NEW -j STANDIN_FWD\n");
 	buf_printf_grow(o, "-A INPUT -p tcp -m mark --mark %s -j STANDIN_IN\n",
 			mk(g, MARK_LOCAL, MARK_ALL).s);
@@ -289,6 +292,7 @@ static void gen_forward(struct steer_gen *g)
 static void gen_local(struct steer_gen *g)
 {
 	buf_printf_grow(g->out, "-A STANDIN_IN -m socket --transparent -j RETURN\n-A STANDIN_IN -j DROP\n");
+	buf_printf_grow(g->out, "-A STANDIN_LOST -j DROP\n");
 	buf_printf_grow(g->out, "-A STANDIN_OUT -j CONNMARK --set-xmark %s\n", mk(g, MARK_HARD, MARK_ALL).s);
 }
 

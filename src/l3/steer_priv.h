@@ -53,8 +53,9 @@ char *steer_conflict(const char *saved);
 
 /* ---- steer_route.c ---- */
 
-/* Our ip rule and `local default dev lo` in <table>. 0 or -errno with *err. */
-int steer_route_add(int family, uint32_t mark, uint32_t mask, uint32_t table, char **err);
+/* Our ip rule and `local default dev lo` in <table>, and no others of ours. What is there is not touched. 0 or
+ * -errno with *err. */
+int steer_route_set(int family, uint32_t mark, uint32_t mask, uint32_t table, char **err);
 /* Takes out every ip rule that carries our protocol number, and the routes that they lead to. */
 int steer_route_clear(int family, char **err);
 

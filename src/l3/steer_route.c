@@ -7,6 +7,10 @@
  *
  * Both carry a protocol number of their own, so leftovers of a run that crashed
  * are recognised whatever its mark and table were, and nothing else is touched.
+ *
+ * What is there already stays there, without a moment's absence: a packet for a pseudo socket that comes
+ * while the rule or route is missing is forwarded to the other end, which acknowledges what
+ * no socket here has seen, and the connection is lost.
  */
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -151,7 +155,8 @@ static int steer_rule_seen(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-static int steer_clear_one(struct steer_nl *nl, int family, const struct steer_found *f, unsigned i)
+/* <keep>: the table that stays, 0: none */
+static int steer_clear_one(struct steer_nl *nl, int family, const struct steer_found *f, unsigned i, uint32_t keep)
 {
 	char buf[512];
 	struct nlmsghdr *nlh = steer_rule_msg(buf, family, RTM_DELRULE, NLM_F_ACK);
@@ -163,6 +168,8 @@ static int steer_clear_one(struct steer_nl *nl, int family, const struct steer_f
 	mnl_attr_put_u32(nlh, FRA_TABLE, f->rule[i].table);
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, STEER_RTPROT);
 	rc = steer_nl_ask(nl, nlh, NULL, NULL);
+	if (f->rule[i].table == keep)
+		return rc == -ENOENT ? 0 : rc;
 	nlh = steer_route_msg(buf, family, RTM_DELROUTE, 0, f->rule[i].table, if_nametoindex("lo"));
 	rc2 = steer_nl_ask(nl, nlh, NULL, NULL);
 	if (rc2 == -ESRCH) /* it went with its interface */
@@ -175,7 +182,14 @@ static const char *steer_ip(int family)
 	return family == AF_INET6 ? "ip -6" : "ip";
 }
 
-int steer_route_clear(int family, char **err)
+static bool steer_found_is(const struct steer_found *f, unsigned i, uint32_t mark, uint32_t mask, uint32_t table)
+{
+	return f->rule[i].mark == mark && f->rule[i].mask == mask && f->rule[i].table == table &&
+	       f->rule[i].pref == STEER_RULE_PREF;
+}
+
+/* Removes all rules of ours but the one for <mark>, <mask>, <table>, and their routes; table 0: all. */
+static int steer_route_prune(int family, uint32_t mark, uint32_t mask, uint32_t table, char **err)
 {
 	struct steer_found found = { 0 };
 	struct steer_nl nl;
@@ -190,11 +204,17 @@ int steer_route_clear(int family, char **err)
 	if (rc == -EAFNOSUPPORT || rc == -EOPNOTSUPP) /* no IPv6 here: nothing of ours is either */
 		rc = 0;
 	for (unsigned i = 0; i < found.n && rc == 0; i++)
-		rc = steer_clear_one(&nl, family, &found, i);
+		if (!steer_found_is(&found, i, mark, mask, table))
+			rc = steer_clear_one(&nl, family, &found, i, table);
 	mnl_socket_close(nl.sock);
 	if (rc < 0)
 		steer_err(err, "%s rule and route: cannot be removed: %s", steer_ip(family), strerror(-rc));
 	return rc;
+}
+
+int steer_route_clear(int family, char **err)
+{
+	return steer_route_prune(family, 0, 0, 0, err);
 }
 
 /* ---- adding ---- */
@@ -212,7 +232,7 @@ static const char *steer_route_why(int rc)
 	}
 }
 
-int steer_route_add(int family, uint32_t mark, uint32_t mask, uint32_t table, char **err)
+static int steer_route_add(int family, uint32_t mark, uint32_t mask, uint32_t table, char **err)
 {
 	struct steer_nl nl;
 	struct nlmsghdr *nlh;
@@ -241,4 +261,11 @@ int steer_route_add(int family, uint32_t mark, uint32_t mask, uint32_t table, ch
 	}
 	mnl_socket_close(nl.sock);
 	return rc;
+}
+
+int steer_route_set(int family, uint32_t mark, uint32_t mask, uint32_t table, char **err)
+{
+	int rc = steer_route_add(family, mark, mask, table, err);
+
+	return rc < 0 ? rc : steer_route_prune(family, mark, mask, table, err);
 }
