@@ -97,6 +97,9 @@ reloaded "one again, with its first name" "g -"
 config one 0 80,7 a
 sed -i 's/queue 0/queue 0-1/' "$T/gw.cfg"
 has "queues that overlap with an open one are refused" "$(ctl reload)" "queue 0-1 is in use as 0-0.*"
+config one 0 80,7 a two 7 26 b three 0-1 27 c
+has "one bad gateway: the reload is refused" "$(ctl reload)" 'Success=0'
+has_not "and the queue that another one was given is closed again" "$(on gw cat /proc/net/netfilter/nfnetlink_queue)" '^ *7 '
 talk_end
 has "the kept connection ends well" "$talk_said" 'result=ok'
 for call in $calls; do

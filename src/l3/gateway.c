@@ -156,26 +156,18 @@ static int gateway_prepare_one(struct l3 *l3, struct epoch *ep, struct gateway_c
 	return 0;
 }
 
-int gateway_prepare(struct worker *w, struct epoch *ep, struct epoch *old, struct diag *d)
+static int gateway_prepare_all(struct l3 *l3, struct epoch *ep, struct diag *d)
 {
 	struct l3_conf *lc = epoch_part(ep, &gateway_module);
 	struct gateway_conf *c;
-	struct l3 *l3 = w->l3;
-	int rc;
+	int rc = 0;
 
-	if (!l3 || (list_empty(&lc->gateways) && list_empty(&l3->gateways)))
-		return 0;
-	if (l3->inject && l3->mark_mask != ep->global.mark_mask)
-		diag_warn(d, NULL, 0, "mark-mask cannot change while running: 0x%08x stays in use", l3->mark_mask);
-	rc = gateway_common(l3, ep, d);
-	if (rc < 0)
-		return rc;
 	list_for_each(c, &lc->gateways, node) {
 		rc = gateway_prepare_one(l3, ep, c, d);
 		if (rc < 0)
-			return rc;
+			break;
 	}
-	return old ? steering_check(l3, ep, d) : steering_start(l3, ep, d);
+	return rc;
 }
 
 void gateway_abort(struct worker *w, struct epoch *ep)
@@ -187,6 +179,27 @@ void gateway_abort(struct worker *w, struct epoch *ep)
 	while ((gw = list_first(&w->l3->pending, struct gateway, node)))
 		gateway_free(gw);
 	gateway_queue_abort(w->l3);
+}
+
+int gateway_prepare(struct worker *w, struct epoch *ep, struct epoch *old, struct diag *d)
+{
+	struct l3_conf *lc = epoch_part(ep, &gateway_module);
+	struct l3 *l3 = w->l3;
+	int rc;
+
+	if (!l3 || (list_empty(&lc->gateways) && list_empty(&l3->gateways)))
+		return 0;
+	if (l3->inject && l3->mark_mask != ep->global.mark_mask)
+		diag_warn(d, NULL, 0, "mark-mask cannot change while running: 0x%08x stays in use", l3->mark_mask);
+	rc = gateway_common(l3, ep, d);
+	if (rc < 0)
+		return rc;
+	rc = gateway_prepare_all(l3, ep, d);
+	if (rc == 0)
+		rc = old ? steering_check(l3, ep, d) : steering_start(l3, ep, d);
+	if (rc < 0)
+		gateway_abort(w, ep);
+	return rc;
 }
 
 /* ---- commit ---- */

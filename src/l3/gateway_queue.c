@@ -95,7 +95,8 @@ static void queue_quit(struct l3 *l3, struct pktq *q)
 static void queue_close(struct l3 *l3, struct pktq *q)
 {
 	list_del(&q->node);
-	queue_quit(l3, q);
+	if (q->owner) /* else it has not seen a packet */
+		queue_quit(l3, q);
 	pktq_close(q);
 	free(q);
 }
