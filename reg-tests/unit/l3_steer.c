@@ -770,7 +770,8 @@ Test(l3_steer, the_end_of_a_marked_connection_is_told)
 	cr_assert_eq(steer_open(&st, dir, &err), 0);
 	apply_ok(st, p);
 	q = plat_queue_open(4, 0xffff, 0);
-	cr_assert_eq(ct_events_open(&ev, MARK_MASK_DEFAULT, on_gone, &c), 0);
+	cr_assert_eq(ct_events_open(&ev, mark_bits(MARK_MASK_DEFAULT, MARK_OURS),
+				    mark_bits(MARK_MASK_DEFAULT, MARK_CLASS), on_gone, &c), 0);
 	conn_start(&c, "198.51.100.2", 80);
 	pump(q, 100, NF_ACCEPT, -1);
 	conn_done(&c);
