@@ -21,4 +21,9 @@ void hist_add(struct hist *h, uint64_t value);
 /* Upper edge of the bucket that holds the <pct> percentile (0..100), never above max; 0 when empty. */
 uint64_t hist_percentile(const struct hist *h, double pct);
 
+/* How many values have <bits> significant bits: 2^(bits-1) .. 2^bits - 1; 0: the value 0. The last that can be asked for is
+ * HIST_POW2 - 1, which takes all that is larger. */
+#define HIST_POW2 34
+uint64_t hist_pow2(const struct hist *h, unsigned bits);
+
 #endif

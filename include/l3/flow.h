@@ -93,12 +93,15 @@ struct flow {
 	struct gateway *gw;          /* counted */
 	struct pktq *q;              /* borrows: where its packets came from last; NULL when that closed */
 	uint8_t state, seen, xlate_by, timer, policy;
+	uint8_t was;                 /* CLOSING: the state before */
 	uint8_t mark_class;          /* enum mark_class: what the connection mark says, as far as we know */
 	uint8_t want_class;          /* what it should say: the next verdict sees to it */
 	bool dead;                   /* out of the table; freed when the batch is over */
 	bool recalled;               /* WATCHED again after OFFLOADED: border waits until the tracker has learnt it */
 	bool sockets;                /* CLOSING: pseudo sockets carry it to its end; what comes goes to them */
 	bool ended;                  /* its log line was written */
+	bool traced;                 /* somebody listens (trace.h) */
+	uint32_t held_us;            /* longest that a packet of it waited for its verdict */
 	uint32_t foreign_mark;       /* others' bits of the newest packet's mark */
 	uint32_t in_if, out_if;      /* of the first packet */
 	uint64_t created_ms, touched_ms;

@@ -26,6 +26,7 @@ enum gateway_act {
 	GATEWAY_ACT_WATCH, GATEWAY_ACT_FORWARD, GATEWAY_ACT_PROMOTE, GATEWAY_ACT_REJECT, GATEWAY_ACT_DROP,
 	GATEWAY_ACT_COUNT
 };
+extern const char *const gateway_act_name[GATEWAY_ACT_COUNT];
 
 /* What the rules said: filled by the actions, through policy_ctx.owner. */
 struct gateway_decision {
@@ -70,6 +71,14 @@ struct gateway_reasons {
 };
 void gateway_count(struct gateway_reasons *rs, const char *reason);
 
+/* One of the longest times that a connection's data waited here. */
+#define GATEWAY_STALLS 8
+struct gateway_stall {
+	uint64_t us, flow, at_ms; /* at_ms: clock_ms() of its end */
+	const char *why;          /* "inspect", "drain" */
+	struct addr src, dst;
+};
+
 struct gateway {
 	struct list node;          /* in struct l3 */
 	struct l3 *l3;
@@ -89,7 +98,12 @@ struct gateway {
 	struct gateway_reasons promote_failures, demote_failures, unsupported;
 	struct hist insert_us;     /* decided to promote -> both sockets carry */
 	struct hist remove_us;     /* packets held -> sockets gone */
+	struct hist stall_us;      /* from a packet's being held to its verdict: the longest of each time of holding */
+	struct gateway_stall stall[GATEWAY_STALLS]; /* the longest ones, in order; us 0: none */
 };
+
+/* Packets of <f> were held for <why>, and the one that waited longest did so for <us>. */
+void gateway_stall(struct flow *f, const char *why, uint64_t us);
 
 struct gateway *gateway_find(struct l3 *l3, const char *name);
 /* A run-time gateway without queue, for <c> of <ep>; for gateway.c and tests. NULL on no memory. */

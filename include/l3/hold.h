@@ -23,6 +23,8 @@ struct visit;
 #define HOLD_FLOW_MAX (16U << 20)  /* bytes of one flow: the largest window there is, about */
 #define HOLD_ALL_MAX (256ULL << 20)
 
+extern const char *const hold_why_name[];
+
 enum hold_why {
 	HOLD_INSPECT, /* policy waits for more bytes of the client's turn; the server's data passes */
 	HOLD_DRAIN,   /* border waits until both ends have acked what they were sent */
@@ -44,6 +46,7 @@ struct hold {
 	uint32_t count, bytes;
 	uint64_t *total;       /* borrows: l3's sum */
 	uint64_t since_us;
+	uint64_t longest_us;   /* that one of its packets waited, since it was empty last */
 	uint32_t judged;       /* INSPECT: payload bytes the rules have seen */
 };
 

@@ -17,6 +17,7 @@
 #include "l3/gateway.h"
 #include "l3/offload.h"
 #include "l3/seg.h"
+#include "l3/trace.h"
 
 struct ct;
 struct steer;
@@ -75,6 +76,7 @@ struct l3 {
 	struct buf steered;        /* owns: the plan in force, as text; grown */
 	struct l3_steering *steering; /* owns: a change of steering under way on the helper thread */
 	struct inject *inject;     /* owns: raw sockets; NULL in tests */
+	struct list traces;        /* struct trace: commands that listen to a flow (trace.c) */
 	const struct l3_border_ops *border;
 	ev_timer timer;
 	uint64_t timer_ms;         /* when it fires; UINT64_MAX: idle */

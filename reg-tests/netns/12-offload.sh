@@ -18,6 +18,7 @@ defaults
     timeout server 1m
 gateway g
     match dport 80,7
+    timeout close 2s
     tcp-request connection forward if { dst_port 80 7 }
     tcp-request content promote fe_bytes if FALSE
 frontend fe_bytes
@@ -73,12 +74,21 @@ for addr in $S4 $S6; do
 	call=$spawn_pid
 	wait_for 5 flow_is "$on_ramp" offloaded
 	sleep 0.3
+	"$tools/stctl" -t 30000 "$SOCK" trace flow "$(flow_by "$on_ramp" .id)" >"$T/trace" &
+	tracer=$!
+	is "$addr: it is found by its state and port" "$(ctl show flow state offloaded dst $([ "${addr#*:}" = "$addr" ] && echo $addr || echo "[$addr]"):7 older 200 | grep -c state=)" 1
 	is "$addr: a connection forwarded at its SYN is promoted" "$(ctl promote flow "$(flow_by "$on_ramp" .id)" fe_bytes)" ""
 	is "$addr: it is" "$(flow_by "$on_ramp" .state)" promoted
 	sleep 0.5
 	is "$addr: and demoted" "$(ctl demote flow "$(flow_by "$on_ramp" .id)")" ""
 	wait $call
 	is "$addr: every byte in its place" $? 0
+	ctl kill flow "$(flow_by "$on_ramp" .id)" >/dev/null
+	wait_for 20 ended $tracer || kill $tracer
+	wait $tracer
+	has "$addr: trace told of the promotion" "$(cat "$T/trace")" ' held -> promoted'
+	has "$addr: of its packets" "$(cat "$T/trace")" ' [cs]2[cs] .* seq .*: (held|forwarded)'
+	has "$addr: and of the end" "$(cat "$T/trace")" ' gone: '
 done
 
 # -- older than the daemon, not than the tracker

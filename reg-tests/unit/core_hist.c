@@ -49,3 +49,23 @@ Test(hist, takes_any_value)
 	cr_assert_eq(h.count, 65);
 	cr_assert_eq(hist_percentile(&h, 100), UINT64_MAX);
 }
+
+Test(hist, counted_by_powers_of_two_none_is_missing)
+{
+	static const uint64_t v[] = { 0, 1, 2, 3, 4, 7, 8, 15, 16, 1000, 1024, 1ULL << 32, 1ULL << 33, UINT64_MAX };
+	struct hist h = { 0 };
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+		hist_add(&h, v[i]);
+	cr_expect_eq(hist_pow2(&h, 0), 1);
+	cr_expect_eq(hist_pow2(&h, 1), 1);
+	cr_expect_eq(hist_pow2(&h, 2), 2);
+	cr_expect_eq(hist_pow2(&h, 3), 2);
+	cr_expect_eq(hist_pow2(&h, 4), 2);
+	cr_expect_eq(hist_pow2(&h, 10), 1, "1000");
+	cr_expect_eq(hist_pow2(&h, 11), 1, "1024");
+	for (unsigned bits = 0; bits < HIST_POW2; bits++)
+		sum += hist_pow2(&h, bits);
+	cr_expect_eq(sum, sizeof(v) / sizeof(v[0]));
+}

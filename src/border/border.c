@@ -139,6 +139,7 @@ static void border_switch(struct border_flow *bf)
 	list_del(&bf->late);
 	bf->fresh = false;
 	border_mark(bf, MARK_SOCK_DIRECT);
+	trace_step(bf->f, "direct delivery");
 }
 
 /* Outside of a batch nobody reads the queue for us. Reading it ends in border_batch_end(); what is still late

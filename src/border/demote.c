@@ -286,6 +286,7 @@ static void leave_xlate(struct flow *f, const struct repair_state st[2])
 	int d;
 
 	xlate_set(&f->xl, st[FLOW_CLIENT].snd_seq, st[FLOW_CLIENT].rcv_seq, st[FLOW_SERVER].snd_seq, st[FLOW_SERVER].rcv_seq);
+	trace_step(f, "deltas c2s %d s2c %d", xlate_delta(&f->xl, FLOW_CLIENT), xlate_delta(&f->xl, FLOW_SERVER));
 	for (d = 0; d < 2; d++) {
 		/* the socket that spoke to !d in d's name; and what d's own socket knows of d */
 		const struct repair_state *in_name = &st[!d], *of = &st[d];

@@ -188,6 +188,7 @@ static const char *promote_begin(struct border_flow *bf)
 		return "no-memory";
 	bf->state = BORDER_ST_DRAINING;
 	bf->start_us = clock_us();
+	trace_step(f, "cut c2s %u s2c %u", f->trk.side[FLOW_CLIENT].nxt, f->trk.side[FLOW_SERVER].nxt);
 	flow_set_state(f, FLOW_ST_HELD);
 	if (promote_drained(f)) {
 		promote_go(bf);

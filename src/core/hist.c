@@ -55,3 +55,13 @@ uint64_t hist_percentile(const struct hist *h, double pct)
 	}
 	return h->max;
 }
+
+uint64_t hist_pow2(const struct hist *h, unsigned bits)
+{
+	uint64_t n = 0, lo = bits ? 1ULL << (bits - 1) : 0, hi = bits ? (1ULL << bits) - 1 : 0;
+	unsigned i = hist_bucket_of(lo), last = bits >= HIST_POW2 - 1 ? HIST_BUCKETS - 1 : hist_bucket_of(hi);
+
+	for (; i <= last; i++)
+		n += h->bucket[i];
+	return n;
+}

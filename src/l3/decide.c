@@ -26,7 +26,7 @@
 #include "l3/inject.h"
 #include "l3/l3.h"
 
-static const char *const decide_name[GATEWAY_ACT_COUNT] = {
+const char *const gateway_act_name[GATEWAY_ACT_COUNT] = {
 	[GATEWAY_ACT_WATCH] = "watch",	 [GATEWAY_ACT_FORWARD] = "forward", [GATEWAY_ACT_PROMOTE] = "promote",
 	[GATEWAY_ACT_REJECT] = "reject", [GATEWAY_ACT_DROP] = "drop",
 };
@@ -139,6 +139,7 @@ void l3_unsupported(struct flow *f, const char *why)
 {
 	if (!why || f->refused)
 		return;
+	trace_step(f, "not to be promoted: %s", why);
 	f->refused = why;
 	gateway_count(&f->gw->unsupported, why);
 }
@@ -189,8 +190,9 @@ static void decide_promote(struct flow *f, const struct gateway_decision *dec)
 
 void l3_decide(struct flow *f, const struct gateway_decision *dec)
 {
+	trace_step(f, "decided: %s%s%s", gateway_act_name[dec->act], dec->frontend ? " " : "", dec->frontend ? dec->frontend : "");
 	if (f->gw->conf->dry_run && dec->act != GATEWAY_ACT_WATCH) {
-		flow_log(f, LOG_NOTICE, "dry-run: would %s", decide_name[dec->act]);
+		flow_log(f, LOG_NOTICE, "dry-run: would %s", gateway_act_name[dec->act]);
 		f->gw->dry_run[dec->act]++;
 		return;
 	}
@@ -308,7 +310,7 @@ void l3_decide_syn(struct visit *v)
 			return;
 	}
 	if (c->dry_run && dec.act != GATEWAY_ACT_WATCH) {
-		flow_log(f, LOG_NOTICE, "dry-run: would %s", decide_name[dec.act]);
+		flow_log(f, LOG_NOTICE, "dry-run: would %s", gateway_act_name[dec.act]);
 		f->gw->dry_run[dec.act]++;
 		return;
 	}

@@ -184,6 +184,7 @@ void flow_remove(struct flow *f)
 	if (WARN_ON(f->dead))
 		return;
 	BUG_ON(f->hold && !hold_empty(f->hold));
+	trace_over(f);
 	flow_move_cursors(t, f);
 	htable_remove(&t->by_key, &f->by_key);
 	htable_remove(&t->by_id, &f->by_id);
@@ -223,8 +224,12 @@ void flow_set_state(struct flow *f, enum flow_state st)
 
 	if (f->dead)
 		return;
+	if (f->state != st)
+		trace_step(f, "%s -> %s", flow_state_name[f->state], flow_state_name[st]);
 	t->by_state[f->state]--;
 	f->gw->by_state[f->state]--;
+	if (st == FLOW_ST_CLOSING && f->state != st)
+		f->was = f->state;
 	f->state = st;
 	t->by_state[st]++;
 	f->gw->by_state[st]++;
@@ -331,6 +336,7 @@ void flow_log(struct flow *f, int level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	trace_step(f, "%s", text);
 	log_printf(f->gw->l3->w, &f->gw->conf->log, level, "flow %llu %s > %s %s: %s", (unsigned long long)f->id,
 		   addr_print(&f->side[FLOW_CLIENT], src), addr_print(&f->side[FLOW_SERVER], dst), f->gw->name, text);
 }

@@ -92,6 +92,31 @@ static bool flow_log_demotions(const struct flow_log *l, struct buf *out)
 	return buf_printf(out, "%u", l->f->demotions);
 }
 
+static bool flow_log_id(const struct flow_log *l, struct buf *out)
+{
+	return buf_printf(out, "%" PRIu64, l->f->id);
+}
+
+static bool flow_log_refused(const struct flow_log *l, struct buf *out)
+{
+	return buf_printf(out, "%s", l->f->refused ? l->f->refused : "-");
+}
+
+static bool flow_log_held(const struct flow_log *l, struct buf *out)
+{
+	return buf_printf(out, "%u", l->f->held_us);
+}
+
+static bool flow_log_packets(const struct flow_log *l, struct buf *out)
+{
+	return buf_printf(out, "%" PRIu64, l->f->packets[0] + l->f->packets[1]);
+}
+
+static bool flow_log_state(const struct flow_log *l, struct buf *out)
+{
+	return buf_printf(out, "%s", flow_state_name[l->f->state == FLOW_ST_CLOSING ? l->f->was : l->f->state]);
+}
+
 /* log-format's tags: HAProxy's where it has them */
 static const struct {
 	const char *name;
@@ -100,10 +125,12 @@ static const struct {
 	{ "ci", flow_log_ci },	 { "cp", flow_log_cp },	  { "si", flow_log_si },  { "sp", flow_log_sp },
 	{ "ft", flow_log_gw },	 { "f", flow_log_gw },	  { "b", flow_log_fe },	  { "U", flow_log_up },
 	{ "B", flow_log_down },	 { "Tt", flow_log_age },  { "ts", flow_log_end }, { "np", flow_log_promotions },
-	{ "nd", flow_log_demotions },
+	{ "nd", flow_log_demotions }, { "ni", flow_log_id }, { "nr", flow_log_refused }, { "nh", flow_log_held },
+	{ "nk", flow_log_packets }, { "ns", flow_log_state },
 };
 
-static const char *const flow_log_names[] = { "ci", "cp", "si", "sp", "ft", "f", "b", "U", "B", "Tt", "ts", "np", "nd", NULL };
+static const char *const flow_log_names[] = { "ci", "cp", "si", "sp", "ft", "f", "b", "U", "B", "Tt", "ts", "np", "nd",
+					      "ni", "nr", "nh", "nk", "ns", NULL };
 
 static bool flow_log_tag(struct policy_ctx *ctx, const char *name, struct buf *out)
 {

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "core/bug.h"
+#include "core/clock.h"
 #include "core/worker.h"
 #include "gateway_priv.h"
 #include "l3/ct.h"
@@ -116,6 +117,21 @@ void gateway_count(struct gateway_reasons *rs, const char *reason)
 	if (!rs->r[i].name)
 		rs->r[i].name = i == GATEWAY_REASONS - 1 ? "other" : reason;
 	rs->r[i].count++;
+}
+
+void gateway_stall(struct flow *f, const char *why, uint64_t us)
+{
+	struct gateway *gw = f->gw;
+	unsigned i = GATEWAY_STALLS - 1;
+
+	f->held_us = (uint32_t)MIN(MAX(f->held_us, us), UINT32_MAX);
+	hist_add(&gw->stall_us, us);
+	if (us <= gw->stall[i].us)
+		return;
+	for (; i > 0 && gw->stall[i - 1].us < us; i--)
+		gw->stall[i] = gw->stall[i - 1];
+	gw->stall[i] = (struct gateway_stall){ .us = us, .flow = f->id, .at_ms = clock_ms(gw->l3->w), .why = why,
+					       .src = f->side[FLOW_CLIENT], .dst = f->side[FLOW_SERVER] };
 }
 
 /* ---- prepare ---- */

@@ -14,6 +14,8 @@
 #include "l3/hold.h"
 #include "l3/l3.h"
 
+const char *const hold_why_name[] = { [HOLD_INSPECT] = "inspect", [HOLD_DRAIN] = "drain" };
+
 int hold_start(struct flow *f, enum hold_why why)
 {
 	struct hold *h = f->hold;
@@ -79,6 +81,7 @@ int hold_add(struct visit *v)
 	h->bytes += e->p.len;
 	*h->total += e->p.len;
 	v->judged = true;
+	trace_packet(v, "held");
 	return 0;
 }
 
@@ -169,6 +172,11 @@ bool hold_pop(struct flow *f, int d, struct visit *v, struct held **out)
 	h->count--;
 	h->bytes -= e->p.len;
 	*h->total -= e->p.len;
+	h->longest_us = MAX(h->longest_us, clock_us() - e->at_us);
+	if (h->count == 0) {
+		gateway_stall(f, hold_why_name[h->why], h->longest_us);
+		h->longest_us = 0;
+	}
 	*v = (struct visit){ .l3 = f->gw->l3, .q = e->q, .p = &e->p, .s = e->s, .f = f, .d = d };
 	*out = e;
 	return true;

@@ -149,6 +149,7 @@ int l3_worker_init(struct worker *w)
 	list_init(&l3->pending);
 	list_init(&l3->queues);
 	task_init(&l3->sweep, gateway_sweep);
+	list_init(&l3->traces);
 	l3->mark_mask = MARK_MASK_DEFAULT;
 	l3->held_max = HOLD_ALL_MAX;
 	l3->timer_ms = UINT64_MAX;
@@ -199,6 +200,7 @@ void l3_worker_destroy(struct worker *w)
 	offload_close(l3);
 	if (l3->ct)
 		ct_close(&l3->ct);
+	trace_end(l3);
 	flow_table_destroy(&l3->flows);
 	arena_reset(&l3->tmp);
 	buf_free(&l3->scratch);

@@ -12,8 +12,11 @@
 #include "core/cli.h"
 #include "core/clock.h"
 #include "core/worker.h"
+#include "l3/flow_filter.h"
 #include "l3/hold.h"
 #include "l3/l3.h"
+
+#define L3_CLI_FLOWS 1000 /* looked at in one go */
 
 /* ---- show flow ---- */
 
@@ -49,6 +52,7 @@ static void l3_cli_flow_json(struct cli_ctx *ctx, const struct flow *f)
 	json_str(j, "seen", str_c(l3_cli_seen[f->seen]));
 	json_str(j, "xlate", str_c(l3_cli_xlate[f->xlate_by]));
 	json_uint(j, "held", f->hold ? f->hold->count : 0);
+	json_uint(j, "held_us", f->held_us);
 	json_str(j, "refused", str_c(f->refused ? f->refused : ""));
 	json_obj_close(j);
 }
@@ -87,56 +91,78 @@ struct flow *l3_cli_find(struct cli_ctx *ctx, const char *word)
 	return f;
 }
 
-static enum cli_ret l3_cli_show_flow(struct cli_ctx *ctx)
-{
-	struct flow_cursor *c;
-	struct flow *f;
+/* A listing under way. */
+struct l3_cli_list {
+	struct flow_cursor cursor;
+	struct flow_filter filter;
+};
 
-	if (ctx->argc > 3)
-		return cli_err(ctx, "'show flow' takes the id of a flow, or nothing.");
-	if (ctx->argc == 3) {
-		f = l3_cli_find(ctx, ctx->args[2]);
-		if (!f)
-			return CLI_DONE;
-		if (ctx->json)
-			json_arr_open(&ctx->j, NULL);
-		l3_cli_flow(ctx, f);
-		if (ctx->json)
-			json_arr_close(&ctx->j);
+static enum cli_ret l3_cli_show_one(struct cli_ctx *ctx)
+{
+	struct flow *f = l3_cli_find(ctx, ctx->args[2]);
+
+	if (!f)
 		return CLI_DONE;
-	}
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return cli_err(ctx, "Out of memory.");
 	if (ctx->json)
 		json_arr_open(&ctx->j, NULL);
-	flow_cursor_start(c, &ctx->w->l3->flows);
-	ctx->priv = c;
+	l3_cli_flow(ctx, f);
+	if (ctx->json)
+		json_arr_close(&ctx->j);
+	return CLI_DONE;
+}
+
+static enum cli_ret l3_cli_show_flow(struct cli_ctx *ctx)
+{
+	struct l3_cli_list *l;
+	char *err = NULL;
+
+	if (ctx->argc == 3)
+		return l3_cli_show_one(ctx);
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return cli_err(ctx, "Out of memory.");
+	if (flow_filter_parse(&l->filter, ctx->argc - 2, ctx->args + 2, &err) < 0) {
+		cli_err(ctx, "'show flow' : %s.", err ? err : "out of memory");
+		free(err);
+		free(l);
+		return CLI_DONE;
+	}
+	if (ctx->json)
+		json_arr_open(&ctx->j, NULL);
+	flow_cursor_start(&l->cursor, &ctx->w->l3->flows);
+	ctx->priv = l;
 	return CLI_MORE;
 }
 
 static enum cli_ret l3_cli_show_flow_io(struct cli_ctx *ctx)
 {
-	struct flow *f;
+	struct l3_cli_list *l = ctx->priv;
+	uint64_t now = clock_ms(ctx->w);
+	unsigned looked = 0;
 
-	while (ctx->out->data < CLI_CHUNK) {
-		f = flow_cursor_next(ctx->priv, &ctx->w->l3->flows);
+	/* a filter may pass over many before one is shown */
+	while (ctx->out->data < CLI_CHUNK && looked++ < L3_CLI_FLOWS) {
+		struct flow *f = flow_cursor_next(&l->cursor, &ctx->w->l3->flows);
+
 		if (!f) {
 			if (ctx->json)
 				json_arr_close(&ctx->j);
 			return CLI_DONE;
 		}
-		l3_cli_flow(ctx, f);
+		if (flow_filter_match(&l->filter, f, now))
+			l3_cli_flow(ctx, f);
 	}
 	return CLI_MORE;
 }
 
 static void l3_cli_show_flow_release(struct cli_ctx *ctx)
 {
-	if (!ctx->priv)
+	struct l3_cli_list *l = ctx->priv;
+
+	if (!l)
 		return;
-	flow_cursor_stop(ctx->priv);
-	free(ctx->priv);
+	flow_cursor_stop(&l->cursor);
+	free(l);
 	ctx->priv = NULL;
 }
 
@@ -144,11 +170,42 @@ static void l3_cli_show_flow_release(struct cli_ctx *ctx)
 
 static void l3_cli_hist_json(struct json *j, const char *key, const struct hist *h)
 {
+	unsigned bits;
+
 	json_obj_open(j, key);
 	json_uint(j, "p50", hist_percentile(h, 50));
 	json_uint(j, "p99", hist_percentile(h, 99));
 	json_uint(j, "max", h->max);
+	json_uint(j, "p90", hist_percentile(h, 90));
+	json_uint(j, "p999", hist_percentile(h, 99.9));
+	json_uint(j, "count", h->count);
+	/* by powers of two: element i counts values below 2^i */
+	json_arr_open(j, "pow2");
+	for (bits = 0; bits < HIST_POW2 && h->max >> bits; bits++)
+		json_uint(j, NULL, hist_pow2(h, bits));
+	if (h->count && bits < HIST_POW2)
+		json_uint(j, NULL, hist_pow2(h, bits));
+	json_arr_close(j);
 	json_obj_close(j);
+}
+
+static void l3_cli_stalls_json(struct json *j, const struct gateway *gw)
+{
+	char src[ADDR_STRLEN], dst[ADDR_STRLEN];
+	const struct gateway_stall *s;
+
+	json_arr_open(j, "stalls");
+	for (s = gw->stall; s < gw->stall + GATEWAY_STALLS && s->us; s++) {
+		json_obj_open(j, NULL);
+		json_uint(j, "us", s->us);
+		json_uint(j, "flow", s->flow);
+		json_str(j, "why", str_c(s->why));
+		json_str(j, "src", str_c(addr_print(&s->src, src)));
+		json_str(j, "dst", str_c(addr_print(&s->dst, dst)));
+		json_uint(j, "ago_ms", clock_ms(gw->l3->w) - s->at_ms);
+		json_obj_close(j);
+	}
+	json_arr_close(j);
 }
 
 static void l3_cli_reasons_json(struct json *j, const char *key, const struct gateway_reasons *rs)
@@ -179,8 +236,15 @@ static void l3_cli_gateway_json(struct cli_ctx *ctx, const struct gateway *gw)
 	l3_cli_reasons_json(j, "promote_failures", &gw->promote_failures);
 	l3_cli_hist_json(j, "insert_us", &gw->insert_us);
 	l3_cli_hist_json(j, "remove_us", &gw->remove_us);
+	l3_cli_hist_json(j, "stall_us", &gw->stall_us);
+	l3_cli_stalls_json(j, gw);
+	l3_cli_reasons_json(j, "demote_failures", &gw->demote_failures);
 	l3_cli_reasons_json(j, "unsupported", &gw->unsupported);
 	json_uint(j, "overflow", gw->overflow);
+	json_obj_open(j, "dry_run");
+	for (i = GATEWAY_ACT_WATCH + 1; i < GATEWAY_ACT_COUNT; i++)
+		json_uint(j, gateway_act_name[i], gw->dry_run[i]);
+	json_obj_close(j);
 	json_obj_close(j);
 }
 
@@ -196,6 +260,36 @@ static void l3_cli_reasons_text(struct buf *out, const char *what, const struct 
 	buf_printf_grow(out, "\n");
 }
 
+/* "insert_us: count 12 p50 31 .. max 80; below 32: 7, 64: 4, 128: 1" */
+static void l3_cli_hist_text(struct buf *out, const char *what, const struct hist *h)
+{
+	const char *sep = "; below";
+	unsigned bits;
+
+	buf_printf_grow(out, "  %s: count %" PRIu64 " p50 %" PRIu64 " p90 %" PRIu64 " p99 %" PRIu64 " p999 %" PRIu64 " max %" PRIu64,
+			what, h->count, hist_percentile(h, 50), hist_percentile(h, 90), hist_percentile(h, 99),
+			hist_percentile(h, 99.9), h->max);
+	for (bits = 0; bits < HIST_POW2; bits++) {
+		uint64_t n = hist_pow2(h, bits);
+
+		if (!n)
+			continue;
+		buf_printf_grow(out, "%s %llu: %" PRIu64, sep, 1ULL << bits, n);
+		sep = ",";
+	}
+	buf_printf_grow(out, "\n");
+}
+
+static void l3_cli_stalls_text(struct buf *out, const struct gateway *gw)
+{
+	char src[ADDR_STRLEN], dst[ADDR_STRLEN];
+	const struct gateway_stall *s;
+
+	for (s = gw->stall; s < gw->stall + GATEWAY_STALLS && s->us; s++)
+		buf_printf_grow(out, "  stall: %" PRIu64 "us %s flow %" PRIu64 " %s > %s %" PRIu64 "s ago\n", s->us, s->why, s->flow,
+				addr_print(&s->src, src), addr_print(&s->dst, dst), (clock_ms(gw->l3->w) - s->at_ms) / 1000);
+}
+
 static void l3_cli_gateway_text(struct cli_ctx *ctx, const struct gateway *gw)
 {
 	struct buf *out = ctx->out;
@@ -206,13 +300,21 @@ static void l3_cli_gateway_text(struct cli_ctx *ctx, const struct gateway *gw)
 	buf_printf_grow(out, "  flows:");
 	for (i = 0; i < FLOW_ST_COUNT; i++)
 		buf_printf_grow(out, " %s %u", flow_state_name[i], gw->by_state[i]);
-	buf_printf_grow(out, "\n  insert_us: p50 %" PRIu64 " p99 %" PRIu64 " max %" PRIu64, hist_percentile(&gw->insert_us, 50),
-			hist_percentile(&gw->insert_us, 99), gw->insert_us.max);
-	buf_printf_grow(out, "  remove_us: p50 %" PRIu64 " p99 %" PRIu64 " max %" PRIu64 "\n",
-			hist_percentile(&gw->remove_us, 50), hist_percentile(&gw->remove_us, 99), gw->remove_us.max);
+	buf_printf_grow(out, "\n");
+	l3_cli_hist_text(out, "insert_us", &gw->insert_us);
+	l3_cli_hist_text(out, "remove_us", &gw->remove_us);
+	l3_cli_hist_text(out, "stall_us", &gw->stall_us);
+	l3_cli_stalls_text(out, gw);
+	if (gw->conf->dry_run) {
+		buf_printf_grow(out, "  dry-run:");
+		for (i = GATEWAY_ACT_WATCH + 1; i < GATEWAY_ACT_COUNT; i++)
+			buf_printf_grow(out, " %s %" PRIu64, gateway_act_name[i], gw->dry_run[i]);
+		buf_printf_grow(out, "\n");
+	}
 	if (gw->overflow)
 		buf_printf_grow(out, "  past maxflows: %" PRIu64 "\n", gw->overflow);
 	l3_cli_reasons_text(out, "promote_failures", &gw->promote_failures);
+	l3_cli_reasons_text(out, "demote_failures", &gw->demote_failures);
 	l3_cli_reasons_text(out, "unsupported", &gw->unsupported);
 }
 
@@ -264,7 +366,7 @@ static enum cli_ret l3_cli_kill_flow(struct cli_ctx *ctx)
 }
 
 static struct cli_kw l3_cli_kws[] = {
-	{ .words = { "show", "flow" }, .args = "[<id>]", .help = "forwarded and promoted connections",
+	{ .words = { "show", "flow" }, .args = "[<id>] " FLOW_FILTER_USAGE, .help = "forwarded and promoted connections",
 	  .level = CLI_OPERATOR, .parse = l3_cli_show_flow, .io = l3_cli_show_flow_io, .release = l3_cli_show_flow_release },
 	{ .words = { "show", "gateway" }, .args = "[<name>]", .help = "counters of gateways", .level = CLI_USER,
 	  .parse = l3_cli_show_gateway },

@@ -14,6 +14,26 @@
 #include "l3/inject.h"
 #include "l3/l3.h"
 
+/* What trace says of it. */
+static const char *verdict_fate(const struct visit *v, const struct pktq_verdict *vd)
+{
+	static const char *const classes[] = {
+		[MARK_NONE] = "forwarded, class none",
+		[MARK_OURS] = "forwarded, class ours",
+		[MARK_HARD] = "forwarded, class hard",
+		[MARK_OFFLOADED] = "forwarded, class offloaded",
+	};
+	unsigned val = mark_get(vd->mark, v->l3->mark_mask);
+
+	if (vd->action == PKTQ_DROP)
+		return "dropped";
+	if (vd->set_mark && val == MARK_LOCAL)
+		return "to the pseudo socket";
+	if (vd->set_mark)
+		return classes[val & MARK_CLASS];
+	return vd->data ? "forwarded, changed" : "forwarded";
+}
+
 static void verdict_give(struct visit *v, struct pktq_verdict *vd)
 {
 	if (WARN_ON(v->judged))
@@ -21,6 +41,7 @@ static void verdict_give(struct visit *v, struct pktq_verdict *vd)
 	v->judged = true;
 	vd->ref = v->p->ref;
 	pktq_verdict(v->q, vd);
+	trace_packet(v, verdict_fate(v, vd));
 }
 
 /* A changed packet travels with its verdict. False: it cannot. */
