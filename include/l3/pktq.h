@@ -100,6 +100,8 @@ void pktq_close(struct pktq *q);
 
 /* Reads what waits now, not at the next wake-up of the loop; bounded. Nothing from inside a handler. */
 void pktq_read(struct pktq *q);
+/* Is there nothing to read now? */
+bool pktq_dry(const struct pktq *q);
 
 /* Collects a verdict; sends what was collected when it becomes too much. */
 void pktq_verdict(struct pktq *q, const struct pktq_verdict *v);

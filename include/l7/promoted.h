@@ -74,6 +74,10 @@ int stream_leave_ask(struct stream *s, enum stream_leave_when when);
 const char *stream_leave_why(const struct stream *s); /* "server side is not the pseudo socket", "tls", ... or NULL */
 void stream_leave_cancel(struct stream *s);
 bool stream_quiet(const struct stream *s);
+/* Asked to leave: does it (still) stand at a point from which it may? What is in its buffers does not matter. */
+bool stream_may_leave(const struct stream *s);
+/* Mode tcp, or a tunnel: no message begins or ends in what it carries. */
+bool stream_is_opaque(const struct stream *s);
 void stream_detach(struct stream *s, struct stream_resume *out);
 void stream_kill(struct stream *s);       /* ends it now, as `shutdown session`; ended() is called */
 

@@ -23,8 +23,6 @@
 #include "core/clock.h"
 #include "core/layer.h"
 
-#define BORDER_POLL_S 0.001 /* how often a leaving flow is looked at when no packet comes */
-
 /* ---- records ---- */
 
 static void border_may_leave_task(struct worker *w, struct task *t);
@@ -39,7 +37,9 @@ struct border_flow *border_flow_new(struct flow *f)
 	bf->f = f;
 	bf->fd[0] = bf->fd[1] = -1;
 	list_init(&bf->late);
-	list_init(&bf->waiting);
+	list_init(&bf->looks);
+	list_init(&bf->soon);
+	list_init(&bf->turn);
 	list_init(&bf->waiters);
 	task_init(&bf->may_leave, border_may_leave_task);
 	list_add_tail(&b->all, &bf->node);
@@ -53,9 +53,10 @@ void border_flow_free(struct border_flow *bf)
 
 	border_done(bf, "ended");
 	task_cancel(&bf->may_leave);
+	border_unwatch(bf);
+	border_wish_done(bf);
 	list_del(&bf->node);
 	list_del(&bf->late);
-	list_del(&bf->waiting);
 	if (bf->f->border == bf)
 		bf->f->border = NULL;
 	free(bf->frontend);
@@ -102,6 +103,8 @@ void border_deliver(struct visit *v)
 		seg_set_ack(&v->s, bf->snd0[v->d]);
 		seg_set_win(&v->s, bf->win0[v->d]);
 	}
+	if (seq_gt(seg_end(&v->s), bf->top[v->d]))
+		bf->top[v->d] = seg_end(&v->s);
 	l3_to_socket(v);
 }
 
@@ -126,8 +129,6 @@ void border_late(struct border_flow *bf)
 {
 	struct border *b = border_of(bf->f);
 
-	bf->asked_us = bf->shrink_us = 0;
-	bf->hold_client = false;
 	list_del(&bf->late);
 	list_add_tail(&b->late, &bf->late);
 	if (!bf->f->q || !bf->f->q->in_batch)
@@ -159,7 +160,7 @@ static void border_late_task(struct worker *w, struct task *t)
 	}
 }
 
-static void border_poll(struct border_flow *bf)
+void border_look(struct border_flow *bf)
 {
 	switch (bf->state) {
 	case BORDER_ST_RECALLING:
@@ -172,7 +173,7 @@ static void border_poll(struct border_flow *bf)
 		border_leave_poll(bf);
 		break;
 	case BORDER_ST_CARRYING:
-		border_asked_poll(bf);
+		border_wish_poll(bf);
 		break;
 	}
 }
@@ -182,9 +183,7 @@ static void border_batch_end(struct pktq *q, bool drained)
 	struct border *b = q->w->border;
 	struct border_flow *bf, *tmp;
 
-	list_for_each_safe(bf, tmp, &b->waiting, waiting)
-		if (bf->f->q == q)
-			border_poll(bf);
+	border_watch_batch(b);
 	if (!drained)
 		return;
 	list_for_each_safe(bf, tmp, &b->late, late)
@@ -192,35 +191,14 @@ static void border_batch_end(struct pktq *q, bool drained)
 			border_switch(bf);
 }
 
-static void border_poll_cb(struct ev_loop *loop, ev_timer *t, int revents)
-{
-	struct border *b = t->data;
-	struct border_flow *bf, *tmp;
-
-	list_for_each_safe(bf, tmp, &b->waiting, waiting)
-		border_poll(bf);
-	flow_reap(&b->w->l3->flows);
-	if (list_empty(&b->waiting))
-		ev_timer_stop(loop, t);
-}
-
-void border_watch(struct border_flow *bf)
-{
-	struct border *b = border_of(bf->f);
-
-	list_del(&bf->waiting);
-	list_add_tail(&b->waiting, &bf->waiting);
-	if (!ev_is_active(&b->poll)) {
-		ev_timer_set(&b->poll, BORDER_POLL_S, BORDER_POLL_S);
-		ev_timer_start(b->w->loop, &b->poll);
-	}
-}
-
 /* ---- what l3 asks for ---- */
 
 static void border_packet(struct visit *v)
 {
-	switch (v->f->border->state) {
+	struct border_flow *bf = v->f->border;
+
+	border_soon(bf);
+	switch (bf->state) {
 	case BORDER_ST_RECALLING: /* l3's own */
 		l3_watch(v);
 		break;
@@ -228,7 +206,7 @@ static void border_packet(struct visit *v)
 		border_drain_packet(v);
 		break;
 	case BORDER_ST_CARRYING:
-		if (v->f->border->hold_client && v->d == FLOW_CLIENT)
+		if (bf->hold_client && v->d == FLOW_CLIENT)
 			border_leave_packet(v);
 		else
 			border_deliver(v);
@@ -249,10 +227,7 @@ static void border_timeout(struct flow *f)
 		border_leave_cancel(f->border, "hold-timeout");
 		break;
 	case BORDER_ST_CARRYING:
-		if (f->hold) { /* the client's next request */
-			border_deliver_held(f->border);
-			border_late(f->border);
-		}
+		border_wish_off(f->border); /* what is held is the client's next request */
 		break;
 	case BORDER_ST_RECALLING:
 		break;
@@ -311,7 +286,7 @@ static const struct l3_border_ops border_ops = {
 
 static void border_may_leave_task(struct worker *w, struct task *t)
 {
-	border_leave_start(container_of(t, struct border_flow, may_leave));
+	border_wish_start(container_of(t, struct border_flow, may_leave));
 }
 
 static void border_may_leave(struct stream *s, void *owner)
@@ -340,10 +315,10 @@ int border_worker_init(struct worker *w)
 	b->pool = pool_create(&w->pools, "border", sizeof(struct border_flow));
 	list_init(&b->all);
 	list_init(&b->late);
-	list_init(&b->waiting);
+	list_init(&b->turns);
+	task_init(&b->turn_task, border_wish_turns);
 	task_init(&b->late_task, border_late_task);
-	ev_timer_init(&b->poll, border_poll_cb, 0., 0.);
-	b->poll.data = b;
+	border_watch_init(b);
 	w->border = b;
 	w->l3->border = &border_ops;
 	return 0;
@@ -366,7 +341,8 @@ void border_worker_destroy(struct worker *w)
 	if (b->diag_fd >= 0)
 		close(b->diag_fd);
 	task_cancel(&b->late_task);
-	ev_timer_stop(w->loop, &b->poll);
+	task_cancel(&b->turn_task);
+	border_watch_stop(b);
 	w->l3->border = NULL;
 	free(b);
 	w->border = NULL;

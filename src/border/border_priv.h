@@ -11,8 +11,8 @@
  *   DRAINING  f is HELD: both ends are acking what they were sent. No sockets.
  *   CARRYING  f is PROMOTED; the stream has the sockets. On the late list until the queue
  *             has run dry and the kernel may deliver to them directly. Once the stream is asked to
- *             leave, packets come by the queue again, and the client's next request is held.
- *   LEAVING   f is LEAVING: packets come by the queue again and new data is held.
+ *             leave, packets come by the queue again, and the client's next request is held (wish.c).
+ *   LEAVING   f is LEAVING: packets come by the queue again and new data is held (demote.c).
  */
 #ifndef STANDIN_BORDER_PRIV_H
 #define STANDIN_BORDER_PRIV_H
@@ -28,32 +28,44 @@ enum border_state { BORDER_ST_RECALLING, BORDER_ST_DRAINING, BORDER_ST_CARRYING,
 struct border_flow {
 	struct list node;       /* in struct border */
 	struct list late;       /* struct border.late: direct delivery is due */
-	struct list waiting;    /* struct border.waiting: to be polled */
+	struct list looks;      /* struct border.looks: on the way, looked at now and then */
+	struct list soon;       /* struct border.soon: something happened */
+	uint64_t look_us;       /* when the next look is due */
+	uint8_t period;         /* which of struct border.looks */
 	struct flow *f;
 	enum border_state state;
 	char *frontend;         /* owns: DRAINING, where to */
 	enum gateway_else els;
 	int fd[2];              /* the stream's while there is one */
 	struct stream *s;       /* NULL before and after */
+	struct list turn;       /* struct border.turns: the stream may leave, and others are leaving */
+	bool slot;              /* one of those that are leaving */
 	uint32_t snd0[2], rcv0[2]; /* sequences that fd[d] began with */
 	bool fresh;             /* the sockets have not been delivered to directly yet: ACKs are lifted to snd0 */
 	bool shut[2];           /* side d had been told of no window worth sending into */
 	uint16_t win0[2];       /* window field for segments of d whose ACK is lifted to snd0[d] */
+	uint32_t top[2];        /* newest that side d's socket was given, since its packets come by the queue */
 	uint32_t cut[2];        /* LEAVING: what side d sent up to here is the socket's, the rest is held */
 	uint32_t acked[2];      /* LEAVING: newest ACK of d that the socket was given */
 	uint16_t acked_win[2];
-	uint64_t probe_us;      /* when the last probe was sent */
+	uint64_t silent_us[2];  /* since when nothing came of a side, nor was it probed */
+	uint32_t probe_us[2];   /* how long that may last */
 	uint64_t start_us;      /* of the drain, or of leaving */
 	uint64_t asked_us;      /* CARRYING: when the stream was asked to leave; 0: it was not */
-	uint64_t shrink_us;     /* CARRYING: since when windows are clamped, to leave; 0: they are not */
+	uint64_t calm_us;       /* CARRYING: since when it is to come to rest, to leave; 0: it is not */
+	bool narrow;            /* its sockets take little at a time, to come to rest */
 	bool hold_client;       /* CARRYING: new data of the client is its next request: held */
 	bool gap[2];            /* LEAVING: the socket has data out of order */
 	uint64_t stuck_us;      /* LEAVING: since when nothing moves; 0: not known yet */
 	uint32_t stuck_at;      /* what stood still then */
+	bool again;             /* CARRYING: the next look is for asking the stream again */
+	uint8_t pause;          /* how long the last such pause was: a period */
 	uint64_t tries_us;      /* since when a command that waits tries again; 0: it does not */
 	struct task may_leave;  /* the stream said it may */
 	struct list waiters;    /* struct border_waiter: commands */
 };
+
+#define BORDER_PERIODS 14 /* 1, 2, 4 .. 8192 ms */
 
 /* A command that waits for a promotion or demotion to be done. */
 struct border_waiter {
@@ -68,10 +80,16 @@ struct border {
 	struct pool *pool;
 	struct list all;        /* struct border_flow, by node */
 	struct list late;
-	struct list waiting;    /* struct border_flow: RECALLING, DRAINING, asked to leave, LEAVING */
+	struct list looks[BORDER_PERIODS]; /* struct border_flow: those on their way, by how long they are left alone */
+	struct list soon;       /* struct border_flow: to be looked at when the batch or the cycle ends */
+	struct list turns;      /* struct border_flow: may leave, when one that leaves is done */
+	unsigned leaving;       /* those with a slot */
+	struct task soon_task;
+	struct task turn_task;
+	ev_timer timer;         /* the next look */
+	uint64_t timer_us;      /* when it fires; UINT64_MAX: idle */
 	int diag_fd;            /* sock_diag: for what pseudo sockets leave behind; -1: none */
 	struct task late_task;  /* promoted outside of a batch: read the queues until they are dry */
-	ev_timer poll;          /* while somebody waits */
 };
 
 static inline struct border *border_of(const struct flow *f)
@@ -88,8 +106,16 @@ void border_deliver(struct visit *v); /* to the pseudo socket, its ACK lifted wh
 void border_deliver_held(struct border_flow *bf);
 void border_mark(struct border_flow *bf, unsigned value); /* SO_MARK of both */
 void border_late(struct border_flow *bf);
-void border_watch(struct border_flow *bf); /* polled until off the list */
+void border_look(struct border_flow *bf); /* how far is it? It may be gone after */
 void border_close(struct border_flow *bf); /* both sockets, silently */
+
+/* watch.c: when a flow on its way is looked at */
+void border_watch_init(struct border *b);
+void border_watch_stop(struct border *b);
+void border_watch(struct border_flow *bf, unsigned period); /* after that, and then again, until border_unwatch() */
+void border_soon(struct border_flow *bf);                   /* and when the batch is over: something happened */
+void border_unwatch(struct border_flow *bf);
+void border_watch_batch(struct border *b);                  /* the batch is over */
 
 /* promote.c */
 const char *border_promote(struct flow *f, const char *frontend, enum gateway_else els);
@@ -101,10 +127,19 @@ void border_drain_packet(struct visit *v);
 void border_drain_poll(struct border_flow *bf);
 void border_drain_over(struct border_flow *bf, const char *why); /* gives up: held packets pass */
 
-/* demote.c */
+/* wish.c */
 void border_asked(struct stream *s, void *owner, bool req_done);
-void border_asked_poll(struct border_flow *bf);
-void border_leave_start(struct border_flow *bf);
+void border_wish_poll(struct border_flow *bf);
+void border_wish_start(struct border_flow *bf);  /* the stream may leave */
+void border_wish_failed(struct border_flow *bf, const char *why); /* it could not leave: asked again, or not */
+void border_wish_off(struct border_flow *bf);    /* carries on as if nothing had been asked */
+void border_wish_done(struct border_flow *bf);   /* it is somebody else's turn */
+void border_wish_turns(struct worker *w, struct task *t);
+
+/* demote.c */
+int border_leave_look(struct border_flow *bf, struct repair_queues q[2]);
+void border_leave_note_acks(struct border_flow *bf, const struct repair_queues q[2]);
+void border_leave_hold(struct border_flow *bf, const struct repair_queues q[2]); /* little is in the sockets */
 void border_leave_packet(struct visit *v);
 void border_leave_poll(struct border_flow *bf);
 void border_leave_cancel(struct border_flow *bf, const char *why);
@@ -128,7 +163,9 @@ struct border_probe {
 	uint32_t win;           /* bytes */
 	uint32_t tsval;         /* with timestamps: newest that it was sent */
 };
-bool border_probe_due(struct border_flow *bf);
+void border_probe_start(struct border_flow *bf, uint32_t after_us);
+bool border_probe_due(struct border_flow *bf, int to);
+void border_probe_heard(struct border_flow *bf, int d); /* a packet of side d came */
 void border_probe(struct flow *f, const struct border_probe *pr);
 /* Can side <to> send nothing, or only dribbles, into a window of <win> bytes? Then it waits for a larger one. */
 bool border_window_is_shut(const struct flow *f, int to, uint32_t win);

@@ -2,13 +2,8 @@
  *
  * demote.c - a promoted stream back to L3 (FACTS §4)
  *
- *   0. The stream is asked. It has sent nothing of its answer since, so the client's next
- *      request is still to come: from here on it is held, lest it reach the stream that is
- *      about to go (what followed a request without waiting for the answer is the stream's).
- *   1. Windows are clamped, and the stream carries on until little is left in the sockets: tens of
- *      megabytes may stand there, and nothing new reaches the ends while they drain.
- *      Then SO_MARK off: both ends' packets come by the queue again.
- *   2. Per direction: what lies below the socket's rcv_nxt (the cut) is delivered to it, data and
+ *   1. The stream is asked, and the connection comes to rest (wish.c). Its packets come by the queue.
+ *   2. LEAVING. Per direction: what lies below the socket's rcv_nxt (the cut) is delivered to it, data and
  *      FINs at or beyond it are held. The ACK that rides on a held packet reaches the
  *      socket as a header-only copy.
  *   3. The stream runs on until it is quiet: nothing in its buffers, nothing unread, nothing
@@ -33,26 +28,13 @@
 #include "l3/inject.h"
 
 #define LEAVE_TCP_ESTABLISHED 1 /* kernel: include/net/tcp_states.h */
-#define LEAVE_ASKED_US 20000      /* from the wish to the first step, while the client's data is held */
-#define LEAVE_STUCK_US 2000       /* longer than a stream takes to handle what it read */
-#define LEAVE_CLAMP_MIN 4096
-#define LEAVE_SMALL (512 << 10)    /* bytes in a socket that drain in a moment */
-#define LEAVE_SHRINK_US 500000    /* and how long to wait until there are not more */
-#define LEAVE_TRIES_US 3000000    /* for how long a command tries */
-#define LEAVE_UNCLAMP (1U << 30)
+#define LEAVE_PROBE_US 1000       /* silence of a side whose ACK is missing, until it is asked for it */
+#define LEAVE_BLOCKED_US 1000000  /* how long a receiver may take nothing */
+#define LEAVE_IDLE_US 100000      /* longer than a stream takes to handle what it read */
 
 /* ---- starting ---- */
 
-static void leave_clamp(struct border_flow *bf, const struct repair_queues q[2])
-{
-	int d;
-
-	/* not more than the other end takes, or what is held would overrun it when it is let go */
-	for (d = 0; d < 2; d++)
-		repair_clamp_window(bf->fd[d], MAX(MIN(q[!d].snd_wnd ? q[!d].snd_wnd : LEAVE_SMALL, LEAVE_SMALL), LEAVE_CLAMP_MIN));
-}
-
-static int leave_look(struct border_flow *bf, struct repair_queues q[2])
+int border_leave_look(struct border_flow *bf, struct repair_queues q[2])
 {
 	int d, rc;
 
@@ -66,7 +48,7 @@ static int leave_look(struct border_flow *bf, struct repair_queues q[2])
 }
 
 /* From here on ACKs on held packets are compared with what the sockets have. */
-static void leave_note_acks(struct border_flow *bf, const struct repair_queues q[2])
+void border_leave_note_acks(struct border_flow *bf, const struct repair_queues q[2])
 {
 	int d;
 
@@ -74,107 +56,32 @@ static void leave_note_acks(struct border_flow *bf, const struct repair_queues q
 		bf->acked[d] = bf->snd0[d] + q[d].acked;
 }
 
-/* Little is in the sockets: from here on new data is held. */
-static void leave_hold(struct border_flow *bf)
+/* From here on new data is held. */
+void border_leave_hold(struct border_flow *bf, const struct repair_queues q[2])
 {
 	struct flow *f = bf->f;
-	struct repair_queues q[2];
 
-	bf->start_us = clock_us();
-	list_del(&bf->late);
-	border_mark(bf, MARK_SOCK_QUEUE);
-	if (leave_look(bf, q) < 0 || hold_start(f, HOLD_DRAIN) < 0) {
-		border_late(bf);
-		stream_leave_cancel(bf->s);
-		border_done(bf, "no-memory");
+	if (hold_start(f, HOLD_DRAIN) < 0) {
+		border_wish_failed(bf, "no-memory");
 		return;
 	}
+	bf->start_us = clock_us();
 	bf->stuck_us = 0;
 	if (!bf->hold_client)
-		leave_note_acks(bf, q);
-	bf->asked_us = bf->shrink_us = 0;
+		border_leave_note_acks(bf, q);
+	bf->asked_us = bf->calm_us = 0;
 	bf->hold_client = bf->gap[0] = bf->gap[1] = false;
 	bf->state = BORDER_ST_LEAVING;
+	border_probe_start(bf, LEAVE_PROBE_US);
 	flow_set_state(f, FLOW_ST_LEAVING);
 	border_leave_poll(bf);
 }
 
-static void leave_shrink(struct border_flow *bf)
-{
-	struct repair_queues q[2];
-
-	if (leave_look(bf, q) < 0 || clock_us() - bf->shrink_us > LEAVE_SHRINK_US ||
-	    (q[0].readable <= LEAVE_SMALL && q[1].readable <= LEAVE_SMALL))
-		leave_hold(bf);
-}
-
-void border_asked(struct stream *s, void *owner, bool req_done)
-{
-	struct border_flow *bf = owner;
-	struct repair_queues q[2];
-
-	if (bf->state != BORDER_ST_CARRYING || bf->asked_us)
-		return;
-	list_del(&bf->late);
-	border_mark(bf, MARK_SOCK_QUEUE);
-	bf->asked_us = clock_us();
-	if (req_done && leave_look(bf, q) == 0 && hold_start(bf->f, HOLD_DRAIN) == 0) {
-		bf->hold_client = true;
-		leave_note_acks(bf, q);
-	}
-	border_watch(bf);
-}
-
-/* Asked, but not on the way yet: the wish may take as long as a request's body, holding may not. */
-void border_asked_poll(struct border_flow *bf)
-{
-	if (bf->shrink_us) {
-		leave_shrink(bf);
-		return;
-	}
-	if (!bf->asked_us || clock_us() - bf->asked_us < LEAVE_ASKED_US)
-		return;
-	list_del(&bf->waiting);
-	if (bf->f->hold)
-		border_deliver_held(bf);
-	border_late(bf);
-}
-
-void border_leave_start(struct border_flow *bf)
-{
-	struct repair_queues q[2];
-
-	if (bf->state != BORDER_ST_CARRYING || bf->shrink_us)
-		return;
-	bf->shrink_us = clock_us();
-	if (leave_look(bf, q) == 0)
-		leave_clamp(bf, q);
-	border_watch(bf);
-	leave_shrink(bf);
-}
-
 void border_leave_cancel(struct border_flow *bf, const char *why)
 {
-	struct flow *f = bf->f;
-	int d;
-
-	flow_log(f, LOG_NOTICE, "not demoted: %s", why);
-	gateway_count(&f->gw->demote_failures, why);
-	list_del(&bf->waiting);
-	stream_leave_cancel(bf->s);
-	for (d = 0; d < 2; d++)
-		repair_clamp_window(bf->fd[d], LEAVE_UNCLAMP);
 	bf->state = BORDER_ST_CARRYING;
-	flow_set_state(f, FLOW_ST_PROMOTED);
-	border_deliver_held(bf);
-	border_late(bf);
-	/* an operator's wish stands: at the stream's next quiet point */
-	if (!bf->tries_us)
-		bf->tries_us = clock_us();
-	if (!list_empty(&bf->waiters) && clock_us() - bf->tries_us < LEAVE_TRIES_US && stream_leave_ask(bf->s, LEAVE_NOW) == 0)
-		return;
-	bf->tries_us = 0;
-	border_done(bf, why);
+	flow_set_state(bf->f, FLOW_ST_PROMOTED);
+	border_wish_failed(bf, why);
 }
 
 /* ---- packets meanwhile ---- */
@@ -205,6 +112,7 @@ void border_leave_packet(struct visit *v)
 {
 	struct border_flow *bf = v->f->border;
 
+	border_probe_heard(bf, v->d);
 	if (bf->gap[v->d] || v->s.flags & (SEG_RST | SEG_SYN) || seqtrk_where(&v->s, bf->cut[v->d]) != SEQTRK_BEYOND) {
 		border_deliver(v);
 		return;
@@ -242,10 +150,10 @@ static void leave_probe(struct border_flow *bf, const struct repair_queues q[2])
 	struct flow *f = bf->f;
 	int d;
 
-	if (q[0].readable || q[1].readable || q[0].unsent || q[1].unsent || !border_probe_due(bf))
+	if (q[0].readable || q[1].readable || q[0].unsent || q[1].unsent)
 		return;
 	for (d = 0; d < 2; d++)
-		if (q[d].unacked)
+		if (q[d].unacked && border_probe_due(bf, d))
 			border_probe(f, &(struct border_probe){ .to = d,
 								.una = bf->snd0[d] + q[d].acked,
 								.ack = bf->cut[d],
@@ -264,7 +172,7 @@ static int leave_freeze(struct border_flow *bf, struct repair_state st[2])
 		if (rc < 0)
 			goto out;
 	}
-	rc = leave_look(bf, q);
+	rc = border_leave_look(bf, q);
 	for (d = 0; d < 2 && rc == 0; d++)
 		if (!leave_is_quiet(&q[d]) || st[d].tcp_state != LEAVE_TCP_ESTABLISHED || st[d].rcv_seq != bf->cut[d])
 			rc = -EAGAIN;
@@ -380,51 +288,59 @@ static void leave_go(struct border_flow *bf, const struct repair_state st[2])
 	leave_release(f, hold);
 }
 
-/* Nothing is unacknowledged and nothing moves, and yet the stream is not quiet: it waits for what is held (the answer
- * to a request that had come with the one before, say), or does not read what it has. It must go on; the next
- * demoting message tries again. */
+/* Nothing moves, and no retransmission is to come that would change that: a receiver takes nothing, or the stream does
+ * not handle what it has. */
 static bool leave_is_stuck(struct border_flow *bf, const struct repair_queues q[2])
 {
 	uint32_t moved = q[0].received + q[1].received + q[0].acked + q[1].acked + (uint32_t)(q[0].readable + q[1].readable);
+	bool unsent = q[0].unsent || q[1].unsent, unacked = q[0].unacked || q[1].unacked;
 	uint64_t now = clock_us();
 
-	/* with a gap a retransmission is to come */
-	if (bf->gap[0] || bf->gap[1] || q[0].unacked || q[1].unacked || moved != bf->stuck_at || !bf->stuck_us) {
+	if (moved != bf->stuck_at || !bf->stuck_us) {
 		bf->stuck_us = now;
 		bf->stuck_at = moved;
 		return false;
 	}
-	return now - bf->stuck_us > LEAVE_STUCK_US;
+	if (unsent)
+		return now - bf->stuck_us > LEAVE_BLOCKED_US;
+	return !unacked && !bf->gap[0] && !bf->gap[1] && now - bf->stuck_us > LEAVE_IDLE_US;
+}
+
+/* Why the flow cannot leave any more; NULL: it can. */
+static const char *leave_refusal(const struct border_flow *bf, const struct repair_queues q[2])
+{
+	if (q[0].tcp_state != LEAVE_TCP_ESTABLISHED || q[1].tcp_state != LEAVE_TCP_ESTABLISHED || stream_leave_why(bf->s))
+		return "closing";
+	/* it waits for more of a message than came before the cut (the rest of a request, the answer to one that came
+	 * with the one before), and that is held; the next demoting message tries again */
+	if (!stream_may_leave(bf->s))
+		return "next-request";
+	return NULL;
 }
 
 void border_leave_poll(struct border_flow *bf)
 {
 	struct repair_state st[2];
 	struct repair_queues q[2];
+	const char *why;
 	int d;
 
 	if (bf->f->q)
 		pktq_flush(bf->f->q);
-	if (leave_look(bf, q) < 0)
-		return;
-	for (d = 0; d < 2; d++) {
-		if (q[d].tcp_state != LEAVE_TCP_ESTABLISHED) {
-			border_leave_cancel(bf, "closing");
-			return;
-		}
+	why = border_leave_look(bf, q) < 0 ? "socket" : leave_refusal(bf, q);
+	for (d = 0; d < 2 && !why; d++) {
 		/* memory in use and nothing to read: out of order. It gets all that comes until the gap is filled: the
 		 * sender needs its duplicate ACKs to repeat what is missing. */
 		bf->gap[d] = q[d].rmem && !q[d].readable;
 		if (bf->gap[d])
 			leave_help(bf, d);
 	}
-	if (!stream_quiet(bf->s) || !leave_is_quiet(&q[0]) || !leave_is_quiet(&q[1])) {
-		if (leave_is_stuck(bf, q))
-			border_leave_cancel(bf, "busy");
-		else
-			leave_probe(bf, q);
-		return;
-	}
-	if (leave_freeze(bf, st) == 0)
+	if (!why && leave_is_stuck(bf, q))
+		why = "busy";
+	if (why)
+		border_leave_cancel(bf, why);
+	else if (!stream_quiet(bf->s) || !leave_is_quiet(&q[0]) || !leave_is_quiet(&q[1]))
+		leave_probe(bf, q);
+	else if (leave_freeze(bf, st) == 0)
 		leave_go(bf, st);
 }

@@ -7,7 +7,8 @@
  * acknowledged already - it is certainly there, and so is discarded whatever it
  * says - makes it answer at once: the keep-alive of RFC 9293 3.8.4, with the octet
  * that old implementations need. A segment without data would do too, but Linux
- * answers only two of those a second.
+ * answers only two of those a second. Whoever stays silent is asked again, at growing
+ * distances: each probe makes an answer, and both go through queues that others wait in.
  *
  * Windows must not get lost at the seams either. An end that was told of no room waits
  * for more, and the update may go astray: it came on a packet that was held, or went to a
@@ -23,15 +24,30 @@
 #include "core/clock.h"
 #include "l3/inject.h"
 
-#define PROBE_EVERY_US 10000
+#define PROBE_FIRST_US 10000
+#define PROBE_MAX_US 640000
 
-bool border_probe_due(struct border_flow *bf)
+void border_probe_start(struct border_flow *bf, uint32_t after_us)
+{
+	bf->silent_us[0] = bf->silent_us[1] = clock_us();
+	bf->probe_us[0] = bf->probe_us[1] = after_us;
+}
+
+void border_probe_heard(struct border_flow *bf, int d)
+{
+	bf->silent_us[d] = clock_us();
+}
+
+/* The answer stands in the queue already when the daemon is slow to read it; to ask again would only make the queue
+ * longer, for everybody. */
+bool border_probe_due(struct border_flow *bf, int to)
 {
 	uint64_t now = clock_us();
 
-	if (now - bf->probe_us < PROBE_EVERY_US)
+	if (now - bf->silent_us[to] < bf->probe_us[to] || (bf->f->q && !pktq_dry(bf->f->q)))
 		return false;
-	bf->probe_us = now;
+	bf->silent_us[to] = now;
+	bf->probe_us[to] = MIN(MAX(bf->probe_us[to] * 2, PROBE_FIRST_US), PROBE_MAX_US);
 	return true;
 }
 

@@ -65,7 +65,7 @@ static int promote_socket(struct border_flow *bf, int to, const char **step)
 	};
 	rc = repair_make(&spec, &bf->fd[to], step);
 	bf->snd0[to] = r.snd_seq;
-	bf->rcv0[to] = r.rcv_seq;
+	bf->rcv0[to] = bf->top[to] = r.rcv_seq;
 	bf->shut[to] = border_window_is_shut(f, to, r.told_wnd);
 	bf->win0[to] = (uint16_t)MIN(r.snd_wnd >> r.wscale_peer, 65535U);
 	return rc;
@@ -141,7 +141,7 @@ static void promote_go(struct border_flow *bf)
 	}
 	bf->state = BORDER_ST_CARRYING;
 	bf->fresh = true;
-	list_del(&bf->waiting);
+	border_unwatch(bf);
 	flow_set_frontend(f, bf->frontend);
 	f->promotions++;
 	f->gw->promotions++;
@@ -189,11 +189,12 @@ static const char *promote_begin(struct border_flow *bf)
 	bf->state = BORDER_ST_DRAINING;
 	bf->start_us = clock_us();
 	trace_step(f, "cut c2s %u s2c %u", f->trk.side[FLOW_CLIENT].nxt, f->trk.side[FLOW_SERVER].nxt);
+	border_probe_start(bf, 0);
 	flow_set_state(f, FLOW_ST_HELD);
 	if (promote_drained(f)) {
 		promote_go(bf);
 	} else {
-		border_watch(bf);
+		border_watch(bf, 0);
 		border_drain_poll(bf);
 	}
 	return NULL;
@@ -227,7 +228,7 @@ const char *border_recall(struct flow *f, const char *frontend)
 		return why;
 	}
 	bf->state = BORDER_ST_RECALLING;
-	border_watch(bf);
+	border_watch(bf, 0);
 	return NULL;
 }
 
@@ -250,7 +251,7 @@ void border_recall_poll(struct border_flow *bf)
 		border_recall_over(bf, "closing");
 	} else if (seqtrk_known(&f->trk)) {
 		f->recalled = false;
-		list_del(&bf->waiting);
+		border_unwatch(bf);
 		why = promote_begin(bf);
 		if (why)
 			border_recall_over(bf, why);
@@ -265,12 +266,10 @@ void border_drain_poll(struct border_flow *bf)
 	const struct seqtrk *t = &f->trk;
 	int d;
 
-	if (!border_probe_due(bf))
-		return;
 	for (d = 0; d < 2; d++) {
 		const struct seqtrk_side *to = &t->side[d], *from = &t->side[!d];
 
-		if (!seqtrk_in_flight(t, !d))
+		if (!seqtrk_in_flight(t, !d) || !border_probe_due(bf, d))
 			continue;
 		border_probe(f, &(struct border_probe){ .to = d,
 							.una = xlate_seq(promote_xlate(f), !d, to->ack),
@@ -310,6 +309,7 @@ void border_drain_packet(struct visit *v)
 	enum seqtrk_where where;
 	enum seqtrk_res r;
 
+	border_probe_heard(f->border, v->d);
 	if (v->s.flags & (SEG_RST | SEG_SYN)) {
 		r = seqtrk_see(&f->trk, v->d, &v->s, promote_xlate(f));
 		if (r == SEQTRK_RESET) {

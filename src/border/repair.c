@@ -175,6 +175,11 @@ void repair_clamp_window(int fd, uint32_t bytes)
 	repair_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, (int)MIN(MAX(bytes, 1U), (uint32_t)INT32_MAX));
 }
 
+void repair_limit_unsent(int fd, uint32_t bytes)
+{
+	repair_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes == UINT32_MAX ? 0 : (int)MIN(bytes, (uint32_t)INT32_MAX));
+}
+
 int repair_queues(int fd, struct repair_queues *q)
 {
 	uint32_t mem[REPAIR_MEM_VARS] = { 0 };

@@ -234,11 +234,11 @@ static void l3_cli_gateway_json(struct cli_ctx *ctx, const struct gateway *gw)
 	json_uint(j, "promotions", gw->promotions);
 	json_uint(j, "demotions", gw->demotions);
 	l3_cli_reasons_json(j, "promote_failures", &gw->promote_failures);
+	l3_cli_reasons_json(j, "demote_failures", &gw->demote_failures);
 	l3_cli_hist_json(j, "insert_us", &gw->insert_us);
 	l3_cli_hist_json(j, "remove_us", &gw->remove_us);
 	l3_cli_hist_json(j, "stall_us", &gw->stall_us);
 	l3_cli_stalls_json(j, gw);
-	l3_cli_reasons_json(j, "demote_failures", &gw->demote_failures);
 	l3_cli_reasons_json(j, "unsupported", &gw->unsupported);
 	json_uint(j, "overflow", gw->overflow);
 	json_obj_open(j, "dry_run");

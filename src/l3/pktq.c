@@ -29,6 +29,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +192,13 @@ void pktq_read(struct pktq *q)
 	for (i = 0; i < PKTQ_ROUNDS && pktq_round(q); i++)
 		;
 	q->in_batch = false;
+}
+
+bool pktq_dry(const struct pktq *q)
+{
+	struct pollfd p = { .fd = q->fd, .events = POLLIN };
+
+	return q->fd < 0 || poll(&p, 1, 0) == 0;
 }
 
 static void pktq_readable(struct ev_loop *loop, ev_io *io, int revents)

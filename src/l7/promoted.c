@@ -202,9 +202,19 @@ void stream_leave_cancel(struct stream *s)
 	task_queue(s->l7->w, &s->starter); /* option auto-demote has a time to wait for */
 }
 
+bool stream_may_leave(const struct stream *s)
+{
+	return s->leave && promoted_point(s);
+}
+
 bool stream_quiet(const struct stream *s)
 {
-	return s->leave && promoted_point(s) && promoted_buffers_empty(s);
+	return stream_may_leave(s) && promoted_buffers_empty(s);
+}
+
+bool stream_is_opaque(const struct stream *s)
+{
+	return !s->is_http || (s->txn && s->txn->res_st == RES_TUNNEL);
 }
 
 void promoted_check(struct stream *s)
