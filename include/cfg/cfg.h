@@ -104,6 +104,8 @@ const struct cfg_kw *cfg_kw_first(void);
 int cfg_parse_time(const char *s, unsigned *ms);
 int cfg_parse_size(const char *s, uint64_t *bytes);
 int cfg_parse_uint(const char *s, uint64_t *v);
+/* May a section, or a server, be called so? Letters, digits, '-', '_', '.' and ':'. */
+bool cfg_name_ok(const char *name);
 /* "*:80", ":80", "1.2.3.4:80", "[::1]:80", "::1:80" (last colon), "ipv4@...", "ipv6@...", "fd@3" and
  * "unix@/path", "abns@name": fills what applies. *err is malloc'd text. */
 struct cfg_addr {

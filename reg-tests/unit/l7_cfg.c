@@ -5,7 +5,7 @@
 #include "l7_test.h"
 
 #define T    " timeout client 1s\n timeout server 1s\n timeout connect 1s\n"
-#define FE   "frontend fe\n" T " default_backend be\n"
+#define FE   "frontend fe\n bind 127.0.0.1:1080\n" T " default_backend be\n"
 #define BE   "backend be\n" T
 #define HTTP " mode http\n"
 
@@ -18,8 +18,10 @@ static const struct {
 	{ "frontend a/b\n", "character not permitted in the name 'a/b'" },
 	{ "frontend a b\n", "'frontend' cannot handle unexpected argument 'b'." },
 	{ "defaults d\n" T "frontend fe from e\n", "defaults section 'e' not found for frontend 'fe'" },
-	{ "defaults d1\n" T "defaults d2\n mode http\nfrontend fe from d1\n default_backend be\nbackend be from d1\n", NULL },
+	{ "defaults d1\n" T "defaults d2\n mode http\nfrontend fe from d1\n bind 127.0.0.1:1080\n default_backend be\nbackend be from d1\n", NULL },
 	{ FE BE "backend be\n", "backend 'be' has the same name as backend 'be'" },
+	{ "frontend fe\n" T, "frontend 'fe' has no 'bind', and there is no gateway" },
+	{ "gateway g\n match dport 80\nfrontend fe\n" T, NULL },
 	{ "frontend fe\n default_backend be\nbackend be\n", "missing timeouts for frontend 'fe'" },
 	/* switching */
 	{ "frontend fe\n" T " default_backend bee\n" BE, "unable to find required default_backend: 'bee'; did you mean 'be'" },

@@ -195,6 +195,25 @@ static int global_master_worker(struct cfg_line *ln, const struct cfg_kw *kw)
 
 /* ---- ours ---- */
 
+/* The kernel's own tables: all that this host sends would go to itself. */
+#define ROUTE_TABLE_DEFAULT 253
+#define ROUTE_TABLE_LOCAL   255
+
+static int global_route_table(struct cfg_line *ln, const struct cfg_kw *kw)
+{
+	struct cfg_global *g = ln->obj;
+	uint64_t v;
+
+	if (cfg_no_more_args(ln, kw, 1))
+		return -1;
+	if (ln->argc < 2 || cfg_parse_uint(ln->args[1], &v) < 0 || v < 1 || v > UINT32_MAX ||
+	    (v >= ROUTE_TABLE_DEFAULT && v <= ROUTE_TABLE_LOCAL))
+		return cfg_err(ln, "'route-table' expects a number from 1 on that is none of the kernel's own tables (253 to "
+			       "255).");
+	g->route_table = (uint32_t)v;
+	return 0;
+}
+
 static int global_mark_mask(struct cfg_line *ln, const struct cfg_kw *kw)
 {
 	struct cfg_global *g = ln->obj;
@@ -318,8 +337,7 @@ static struct cfg_kw global_kws[] = {
 	KW_TYPED("state-db", CFG_T_STR, state_db, 0, 0, "state-db <path>",
 		 "SQLite file that remembers starts"),
 	KW_CODE("mark-mask", global_mark_mask, "mark-mask <mask>", "four adjacent bits of packet marks"),
-	KW_TYPED("route-table", CFG_T_UINT, route_table, 1, UINT32_MAX, "route-table <n>",
-		 "routing table for promoted connections"),
+	KW_CODE("route-table", global_route_table, "route-table <n>", "routing table for promoted connections"),
 	KW_CODE("promotion-reserve", global_promotion_reserve, "promotion-reserve <n> [warn|refuse]",
 		"failovers at once that memory must be kept for"),
 	{ .word = NULL },

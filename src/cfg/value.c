@@ -6,6 +6,7 @@
  * unit; a time without unit is in milliseconds; a time in microseconds is
  * rounded up, so that a timeout that was asked for is never none.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,6 +72,14 @@ int cfg_parse_size(const char *s, uint64_t *bytes)
 	}
 	*bytes = v;
 	return 0;
+}
+
+bool cfg_name_ok(const char *name)
+{
+	for (const char *p = name; *p; p++)
+		if (!isalnum((unsigned char)*p) && !strchr(":._-", *p))
+			return false;
+	return *name;
 }
 
 int cfg_parse_uint(const char *s, uint64_t *v)

@@ -53,6 +53,9 @@ static int gateway_open(struct cfg_line *ln)
 
 	if (ln->argc < 2)
 		return cfg_err(ln, "'gateway' expects a name");
+	if (!cfg_name_ok(ln->args[1]))
+		return cfg_err(ln, "character not permitted in the name '%s' of this 'gateway' (letters, digits and '-', '_', "
+			       "'.', ':' are).", ln->args[1]);
 	if (ln->argc > 2)
 		return cfg_err(ln, "'gateway' expects a name only, found '%s' behind it", ln->args[2]);
 	c = cfg_zalloc(ln, sizeof(*c));
@@ -169,7 +172,7 @@ static int gateway_match_word(struct cfg_line *ln, struct steer_match *m, const 
 static int gateway_match(struct cfg_line *ln, const struct cfg_kw *kw)
 {
 	struct gateway_conf *c = ln->obj;
-	struct steer_match *all;
+	struct steer_match *all, *m;
 	int i;
 
 	if (ln->argc < 2 || ln->argc % 2 == 0)
@@ -179,9 +182,12 @@ static int gateway_match(struct cfg_line *ln, const struct cfg_kw *kw)
 		return -1;
 	if (c->nb_match)
 		memcpy(all, c->match, c->nb_match * sizeof(*all));
+	m = &all[c->nb_match];
 	for (i = 1; i < ln->argc; i += 2)
-		if (gateway_match_word(ln, &all[c->nb_match], ln->args[i], ln->args[i + 1]) < 0)
+		if (gateway_match_word(ln, m, ln->args[i], ln->args[i + 1]) < 0)
 			return -1;
+	if (m->src.net.family != AF_UNSPEC && m->dst.net.family != AF_UNSPEC && m->src.net.family != m->dst.net.family)
+		return cfg_err(ln, "'match' : 'src' and 'dst' are of different address families: no packet has both");
 	c->match = all;
 	c->nb_match++;
 	return 0;
@@ -254,13 +260,8 @@ static int gateway_maxflows(struct cfg_line *ln, const struct cfg_kw *kw)
 static int gateway_acl(struct cfg_line *ln, const struct cfg_kw *kw)
 {
 	struct gateway_conf *c = ln->obj;
-	char *err = NULL;
 
-	if (ln->argc < 3)
-		return cfg_err(ln, "'acl' expects a name, a criterion and values");
-	if (acl_parse(&c->acls, &ln->ep->arena, ln->argc - 1, ln->args + 1, &err) < 0)
-		return cfg_err_take(ln, "acl", &err);
-	return 0;
+	return acl_parse_line(ln, &c->acls);
 }
 
 static int gateway_rule_conn(struct cfg_line *ln, const struct cfg_kw *kw)

@@ -214,7 +214,7 @@ static int bind_parse_params(struct cfg_line *ln, struct bind_cfg *b, int at)
 			for (size_t i = 0; i < ARRAY_SIZE(bind_params); i++)
 				names[i] = bind_params[i].word;
 			near = diag_nearest_of(ln->args[at], names, ARRAY_SIZE(names));
-			return cfg_err(ln, "'bind %s' : unknown keyword '%s'" DIAG_MAYBE ".", ln->args[1], ln->args[at],
+			return cfg_err(ln, "'bind %s' : unknown keyword '%s'" DIAG_MAYBE, ln->args[1], ln->args[at],
 				       DIAG_MAYBE_ARG(near));
 		}
 		if (at + (int)p->args >= ln->argc)

@@ -200,7 +200,6 @@ extern struct cfg_module l7_cfg_module;
 struct l7_cfg *l7_cfg_of(const struct epoch *ep);
 struct px_cfg *px_cfg_find(const struct epoch *ep, unsigned cap, const char *name);
 void px_cfg_defaults(struct px_cfg *px); /* built-in values */
-bool px_name_ok(const char *name);
 /* server_cfg.c: default-server's built-in values */
 void srv_cfg_defaults(struct srv_cfg *s);
 void srv_cfg_resolve(struct px_cfg *px, struct srv_cfg *s, struct diag *d);

@@ -198,7 +198,7 @@ static int px_parse_option(struct cfg_line *ln, const struct cfg_kw *kw)
 		}
 	}
 	near = diag_nearest_of(ln->args[1], names, ARRAY_SIZE(names));
-	return cfg_err(ln, "unknown option '%s'" DIAG_MAYBE ".", ln->args[1], DIAG_MAYBE_ARG(near));
+	return cfg_err(ln, "unknown option '%s'" DIAG_MAYBE, ln->args[1], DIAG_MAYBE_ARG(near));
 }
 
 static struct cfg_kw opt_kws[] = {

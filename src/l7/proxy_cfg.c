@@ -12,7 +12,6 @@
  */
 #include "l7/cfg_priv.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 
@@ -38,14 +37,6 @@ struct px_cfg *px_cfg_find(const struct epoch *ep, unsigned cap, const char *nam
 		if ((px->caps & cap) && strcmp(px->name, name) == 0)
 			return px;
 	return NULL;
-}
-
-bool px_name_ok(const char *name)
-{
-	for (const char *p = name; *p; p++)
-		if (!isalnum((unsigned char)*p) && !strchr(":._-", *p))
-			return false;
-	return *name;
 }
 
 void px_cfg_defaults(struct px_cfg *px)
@@ -130,7 +121,7 @@ static int px_open_args(struct cfg_line *ln, struct l7_cfg *c, bool is_def, cons
 		*name = ln->args[at++];
 	if (!is_def && !**name)
 		return cfg_err(ln, "'%s' expects a name.", ln->args[0]);
-	if (**name && !px_name_ok(*name))
+	if (**name && !cfg_name_ok(*name))
 		return cfg_err(ln, "character not permitted in the name '%s' of this '%s' (letters, digits and "
 				   "'-', '_', '.', ':' are).", *name, ln->args[0]);
 	if (at < ln->argc && strcmp(ln->args[at], "from") == 0) {
@@ -138,7 +129,7 @@ static int px_open_args(struct cfg_line *ln, struct l7_cfg *c, bool is_def, cons
 		if (!*ln->args[at + 1] || !*from) {
 			const char *near = px_defaults_near(c, ln->args[at + 1]);
 
-			return cfg_err(ln, "defaults section '%s' not found for %s '%s'" DIAG_MAYBE ".",
+			return cfg_err(ln, "defaults section '%s' not found for %s '%s'" DIAG_MAYBE,
 				       ln->args[at + 1], ln->args[0], *name, DIAG_MAYBE_ARG(near));
 		}
 		at += 2;

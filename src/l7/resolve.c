@@ -50,7 +50,7 @@ static struct px_cfg *px_backend(struct px_cfg *px, const char *name, const char
 		near = epoch_nearest(px->ep, "backend", name);
 		if (!near)
 			near = epoch_nearest(px->ep, "listen", name);
-		diag_error(d, file, line, "%s '%s': unable to find required %s: '%s'" DIAG_MAYBE ".", px->kind, px->name,
+		diag_error(d, file, line, "%s '%s': unable to find required %s: '%s'" DIAG_MAYBE, px->kind, px->name,
 			   what, name, DIAG_MAYBE_ARG(near));
 		return NULL;
 	}
@@ -104,6 +104,20 @@ static void px_warn_timeouts(struct px_cfg *px, struct diag *d)
 	if (fe || be)
 		diag_warn(d, px->obj.file, px->obj.line, "missing timeouts for %s '%s': without 'timeout client', 'timeout "
 			  "connect' and 'timeout server' a dead peer is waited for without end.", px->kind, px->name);
+}
+
+/* Only a gateway promotes into a frontend, by a rule or at the stats socket. */
+static void px_warn_no_bind(struct px_cfg *px, struct diag *d)
+{
+	const struct cfg_object *o;
+
+	if (!(px->caps & PX_CAP_FE) || px->promoted || !list_empty(&px->binds))
+		return;
+	list_for_each(o, &px->ep->objects, node)
+		if (strcmp(o->kind, "gateway") == 0)
+			return;
+	diag_warn(d, px->obj.file, px->obj.line, "%s '%s' has no 'bind', and there is no gateway to promote connections into "
+		  "it.", px->kind, px->name);
 }
 
 static void px_warn_options(struct px_cfg *px, struct diag *d)
@@ -181,6 +195,7 @@ static void px_resolve(struct px_cfg *px, struct diag *d)
 	px_resolve_switching(px, d);
 	px_resolve_rules(px, d);
 	px_warn_timeouts(px, d);
+	px_warn_no_bind(px, d);
 	px_warn_options(px, d);
 	px_warn_demote(px, d);
 	list_for_each(b, &px->binds, node)

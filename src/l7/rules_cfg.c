@@ -15,11 +15,8 @@
 static int px_parse_acl(struct cfg_line *ln, const struct cfg_kw *kw)
 {
 	struct px_cfg *px = ln->obj;
-	char *err = NULL;
 
-	if (acl_parse(&px->acls, &ln->ep->arena, ln->argc - 1, ln->args + 1, &err) < 0)
-		return cfg_err_take(ln, "error detected while parsing ACL", &err);
-	return 0;
+	return acl_parse_line(ln, &px->acls);
 }
 
 static void px_warn_mode(struct cfg_line *ln, const struct cfg_kw *kw)

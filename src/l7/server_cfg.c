@@ -203,7 +203,7 @@ static int srv_parse_params(struct cfg_line *ln, struct srv_cfg *s, int at)
 			for (size_t i = 0; i < ARRAY_SIZE(srv_params); i++)
 				names[i] = srv_params[i].word;
 			near = diag_nearest_of(ln->args[at], names, ARRAY_SIZE(names));
-			return cfg_err(ln, "'%s' : unknown keyword '%s'" DIAG_MAYBE ".", ln->args[0], ln->args[at],
+			return cfg_err(ln, "'%s' : unknown keyword '%s'" DIAG_MAYBE, ln->args[0], ln->args[at],
 				       DIAG_MAYBE_ARG(near));
 		}
 		if (at + (int)p->args >= ln->argc)
@@ -276,7 +276,7 @@ static int srv_parse_addr(struct cfg_line *ln, struct px_cfg *px, struct srv_cfg
 	if (strncmp(text, "app@", 4) == 0) {
 		s->kind = SRV_ADDR_APP;
 		s->app = cfg_strdup(ln, text + 4);
-		return px_name_ok(text + 4) ? 0 : cfg_err(ln, "'server %s' : '%s' : an application's name must follow 'app@'.",
+		return cfg_name_ok(text + 4) ? 0 : cfg_err(ln, "'server %s' : '%s' : an application's name must follow 'app@'.",
 							  s->name, text);
 	}
 	if (strcmp(text, "promoted@") == 0) {
@@ -306,7 +306,7 @@ static int px_parse_server(struct cfg_line *ln, const struct cfg_kw *kw)
 
 	if (ln->argc < 3)
 		return cfg_err(ln, "'server' expects <name> and <addr>[:<port>] as arguments.");
-	if (!px_name_ok(ln->args[1]))
+	if (!cfg_name_ok(ln->args[1]))
 		return cfg_err(ln, "character not permitted in the server name '%s'.", ln->args[1]);
 	if ((dup = srv_find_cfg(px, ln->args[1])))
 		return cfg_err(ln, "'server %s' : there is one of this name already (line %d).", dup->name, dup->line);
@@ -387,7 +387,7 @@ void srv_cfg_resolve(struct px_cfg *px, struct srv_cfg *s, struct diag *d)
 	if (s->kind == SRV_ADDR_APP && !epoch_find(px->ep, "app", s->app)) {
 		const char *near = epoch_nearest(px->ep, "app", s->app);
 
-		diag_error(d, s->file, s->line, "'server %s' : no application named '%s'" DIAG_MAYBE ".", s->name, s->app,
+		diag_error(d, s->file, s->line, "'server %s' : no application named '%s'" DIAG_MAYBE, s->name, s->app,
 			   DIAG_MAYBE_ARG(near));
 	}
 	if (s->kind == SRV_ADDR_INET && s->check && !s->addr.port && !s->check_port)

@@ -29,8 +29,8 @@
 static void tls_err(char **err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void tls_err(char **err, const char *fmt, ...)
 {
-	unsigned long e = ERR_peek_last_error();
-	const char *reason = e ? ERR_reason_error_string(e) : NULL;
+	unsigned long e = ERR_peek_error(); /* the first is the reason, those after it say what could not be done then */
+	const char *reason = !e ? NULL : ERR_SYSTEM_ERROR(e) ? strerror(ERR_GET_REASON(e)) : ERR_reason_error_string(e);
 	char *text = NULL;
 	va_list ap;
 
