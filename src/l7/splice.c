@@ -117,7 +117,7 @@ size_t splice_held(const struct stream *s, int d)
 
 static bool splice_wanted(const struct stream *s, int d)
 {
-	uint32_t opt = s->fe_cfg->opt | s->be_cfg->opt;
+	uint32_t opt = s->fe_cfg->opt | (s->be_cfg ? s->be_cfg->opt : 0); /* answered here: no backend */
 
 	if (opt & (d == 0 ? PX_OPT_SPLICE_REQ : PX_OPT_SPLICE_RES))
 		return true;
