@@ -26,8 +26,8 @@ if [ "$(id -u)" -ne 0 ]; then
 	exit 2
 fi
 if [ -n "$install" ]; then
-	echo "Packages (sh contrib/deps.sh) ..."
-	sh contrib/deps.sh || exit 1
+	echo "Packages (sh contrib/deps.sh --demo) ..."
+	sh contrib/deps.sh --demo || exit 1
 fi
 if [ -z "${STANDIN-}" ]; then
 	echo "Building (make) ..."

@@ -6,8 +6,9 @@
 #   sh contrib/deps.sh            install what is missing; says nothing when nothing is
 #   sh contrib/deps.sh --list     print the packages, one a line
 #   sh contrib/deps.sh --build    only what building needs
+#   sh contrib/deps.sh --demo     what building and the demo need
 #
-# nginx and varnish (for varnishtest) are wanted as programs, not as services: a temporary
+# nginx, varnish (for varnishtest) and the like are wanted as programs, not as services: a temporary
 # policy-rc.d keeps dpkg from starting them, and those that this run installed are disabled.
 set -eu
 
@@ -15,14 +16,18 @@ build="gcc make pkg-config libc6-dev libev-dev libpcre2-dev libmnl-dev libnetfil
 	libsqlite3-dev libssl-dev zlib1g-dev"
 run="iproute2 iptables conntrack kmod procps util-linux ca-certificates"
 test="clang libcriterion-dev varnish nginx-light curl tcpdump jq openssl python3"
-services="nginx varnish varnishncsa"
+clients="openssh-server openssh-client rsync redis-server postgresql wget"
+# package:service
+services="nginx-light:nginx varnish:varnish varnish:varnishncsa openssh-server:ssh rsync:rsync redis-server:redis-server
+	postgresql:postgresql"
 
-want="$build $run $test"
+want="$build $run $test $clients"
 case ${1-} in
 --list) printf '%s\n' $want; exit 0 ;;
 --build) want="$build $run" ;;
+--demo) want="$build $run $test" ;;
 '') ;;
-*) sed -n 's/^# \{0,1\}//; 5,7p' "$0" >&2; exit 2 ;;
+*) sed -n 's/^# \{0,1\}//; 5,8p' "$0" >&2; exit 2 ;;
 esac
 
 # one dpkg-query for all: this script must be free when there is nothing to do
@@ -73,6 +78,6 @@ apt install --no-install-recommends $missing
 
 if [ -d /run/systemd/system ]; then
 	for s in $services; do
-		case "$missing " in *" $s "* | *" $s-"*) systemctl -q disable "$s" 2>/dev/null || : ;; esac
+		case "$missing " in *" ${s%:*} "*) systemctl -q disable "${s#*:}" 2>/dev/null || : ;; esac
 	done
 fi
