@@ -102,7 +102,10 @@ struct flow {
 	bool ended;                  /* its log line was written */
 	bool traced;                 /* somebody listens (trace.h) */
 	uint32_t held_us;            /* longest that a packet of it waited for its verdict */
-	uint32_t foreign_mark;       /* others' bits of the newest packet's mark */
+	uint32_t foreign_mark;       /* others' bits of the newest packet's mark, with what set-mark set */
+	uint32_t set_mark, set_mask; /* set-mark: of packets and sockets from here on; set_mask 0: nothing */
+	uint8_t tos;                 /* set-tos */
+	bool has_tos;
 	uint32_t in_if, out_if;      /* of the first packet */
 	uint64_t created_ms, touched_ms;
 	uint64_t packets[2], bytes[2]; /* as queued to us or carried by the pseudo sockets; bytes are payload */
@@ -168,6 +171,12 @@ void flow_assert(const struct flow *f);
 void flow_set_timer(struct flow *f, enum flow_timer tmr);
 /* Something of the flow was seen: its timer begins anew. Not for INSPECT and HOLD, which are limits. */
 void flow_touch(struct flow *f);
+
+/* <mark> as packets of the flow have it behind the daemon: with what set-mark set. */
+static inline uint32_t flow_mark(const struct flow *f, uint32_t mark)
+{
+	return (mark & ~f->set_mask) | f->set_mark;
+}
 
 void flow_set_frontend(struct flow *f, const char *name);
 

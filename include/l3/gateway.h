@@ -33,6 +33,10 @@ struct gateway_decision {
 	enum gateway_act act;
 	const char *frontend;      /* PROMOTE; arena of the epoch */
 	enum gateway_else els;
+	/* set on the way, whatever is decided */
+	uint32_t mark, mark_mask;  /* set-mark; mark_mask 0: no */
+	uint8_t tos;               /* set-tos */
+	bool has_tos;
 };
 
 struct gateway_conf {
@@ -55,6 +59,7 @@ struct gateway_conf {
 	struct gateway_decision dflt; /* default-action */
 	const char *dflt_file;     /* where it stood, for messages */
 	int dflt_line;
+	uint32_t set_mask;         /* bits that set-mark rules set */
 	struct gateway_decision lost; /* when framing is lost: into the first frontend that the rules name */
 	struct log_set log;
 	struct logformat *logformat; /* NULL: the built-in line */
@@ -137,6 +142,17 @@ extern struct cfg_module gateway_module;
 static inline struct gateway_decision *gateway_decision_of(const struct policy_ctx *ctx)
 {
 	return ctx->owner;
+}
+
+static inline enum act_ret gateway_decide(const struct policy_ctx *ctx, enum gateway_act act, const char *frontend,
+					  enum gateway_else els)
+{
+	struct gateway_decision *dec = gateway_decision_of(ctx);
+
+	dec->act = act;
+	dec->frontend = frontend;
+	dec->els = els;
+	return ACT_RET_STOP;
 }
 
 /* l3's part of an epoch */

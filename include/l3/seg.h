@@ -134,6 +134,8 @@ void seg_set_win(struct seg *s, uint16_t win);
 void seg_set_tsval(struct seg *s, uint32_t tsval); /* only with SEG_OPT_TS */
 void seg_set_tsecr(struct seg *s, uint32_t tsecr);
 void seg_set_sack(struct seg *s, unsigned i, uint32_t left, uint32_t right);
+/* The DSCP of <tos>, in the IP header; the two bits of ECN stay as they are (RFC 3168 5). */
+void seg_set_tos(struct seg *s, uint8_t tos);
 
 /* Before a changed packet leaves: computes the TCP checksum of a SEG_F_PARTIAL one in full (the kernel
  * takes a replaced packet's checksum as complete) and clears the flag. Nothing to do for others. 0, or

@@ -54,6 +54,7 @@ struct steer_gateway {
 struct steer_conf {
 	uint32_t mark_mask;    /* four adjacent bits */
 	uint32_t route_table;
+	uint32_t set_mask;     /* bits of others that set-mark rules set: the connection keeps them for packets we do not see */
 	uint64_t maxflows;     /* 0: not checked against the tracker's limit */
 	const struct steer_gateway *gw;
 	unsigned nb_gw;

@@ -556,3 +556,46 @@ Test(l3_gateway, protocols_without_requests_have_turns_by_direction)
 	cr_expect(gt_held(gt_c2s(C1 + 6, S1 + 16, SEG_ACK, "QUIT\r\n")));
 	cr_expect_str_eq(gt_promoted, "fe_in");
 }
+
+/* ---- set-mark, set-tos ---- */
+
+Test(l3_gateway, a_mark_that_is_set_at_the_syn_stays_on_every_packet)
+{
+	gt_up(" tcp-request connection set-mark 0x10/0xf0 if { dst_port 80 }\n tcp-request content set-mark 7/0xf if { path /plain }\n" RULES);
+	uint32_t id = gt_syn(GT_ISN);
+
+	cr_expect_eq(gt_got(id)->action, PKTQ_ACCEPT);
+	cr_expect_eq(gt_got(id)->mark, 0x10);
+	id = gt_s2c(GT_SISN, C1, SEG_SYN | SEG_ACK, NULL);
+	cr_expect_eq(gt_got(id)->mark, 0x10);
+	gt_c2s(C1, S1, SEG_ACK, NULL);
+	id = gt_c2s(C1, S1, SEG_ACK, REQ("/plain"));
+	cr_expect_eq(gt_got(id)->mark, 0x17, "the packet that was judged has it too");
+	cr_expect_eq(gt_flow_1()->foreign_mark, 0x17, "as pseudo sockets will");
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
+	gt_s2c(S1, C1 + strlen(REQ("/plain")), SEG_ACK, ANSWER);
+	id = gt_c2s(C1 + strlen(REQ("/plain")), S1 + strlen(ANSWER), SEG_ACK, REQ("/download"));
+	cr_expect_eq(gt_got(id)->req, MARK_OFFLOADED);
+	cr_expect_eq(gt_got(id)->mark, 0x17, "which the chain saves with the class");
+}
+
+Test(l3_gateway, with_dry_run_no_mark_is_set)
+{
+	gt_up(" option dry-run\n tcp-request connection set-mark 0x10\n" RULES);
+	cr_expect_eq(gt_got(gt_syn(GT_ISN))->mark, 0);
+}
+
+Test(l3_gateway, a_connection_whose_tos_is_set_stays_here_for_it)
+{
+	gt_up(" tcp-request connection set-tos 0x20\n tcp-request connection forward\n");
+	uint32_t id = gt_syn(GT_ISN);
+
+	cr_expect_gt(gt_got(id)->len, 0, "it was changed");
+	gt_s2c(GT_SISN, C1, SEG_SYN | SEG_ACK, NULL);
+	gt_c2s(C1, S1, SEG_ACK, NULL);
+	id = gt_c2s(C1, S1, SEG_ACK, REQ("/inspect"));
+	cr_expect(gt_passed(id));
+	cr_expect_gt(gt_got(id)->len, 0);
+	cr_expect_str_eq(gt_promoted, "");
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
+}

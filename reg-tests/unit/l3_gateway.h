@@ -29,6 +29,7 @@ struct gt_verdict {
 	int req;            /* class asked for with MARK_REQ; -1: none */
 	bool local;
 	uint32_t len;       /* of the replacement; 0: none */
+	uint32_t mark;      /* others' bits; 0 when none was set */
 };
 
 static struct worker gt_w;
@@ -48,6 +49,7 @@ UNUSED static void gt_sink(struct pktq *q, const struct pktq_verdict *v)
 
 	gt_v[gt_nv++] = (struct gt_verdict){ .id = v->ref.id, .action = v->action, .len = v->data ? v->len : 0,
 					     .req = (val & MARK_REQ_MASK) == MARK_REQ(0) ? (int)(val & MARK_CLASS) : -1,
+					     .mark = v->set_mark ? mark_foreign(v->mark, MARK_MASK_DEFAULT) : 0,
 					     .local = val == MARK_LOCAL };
 }
 

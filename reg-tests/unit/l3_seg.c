@@ -452,3 +452,30 @@ Test(l3_seg, random_damage_is_survived)
 		parse_exact(buf, (unsigned)rand() % (len + 1), len, &t);
 	}
 }
+
+Test(l3_seg, tos_changes_the_dscp_and_leaves_ecn_and_checksums_right)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct pkt k = { .v6 = v6, .flags = SEG_ACK, .seq = 1, .ack = 2, .win = 3, .data_len = 40 };
+		uint8_t p[256];
+		unsigned n = pkt_make(p, &k);
+		struct seg sg;
+
+		if (v6)
+			p[1] |= 0x30; /* ECN of the traffic class: congestion was met; 0x0 of the flow label */
+		else
+			p[1] |= 3, pkt_be(p + 10, 0, 2), pkt_be(p + 10, pkt_naive_csum(p, 20, 0), 2);
+		cr_assert_eq(seg_parse(&sg, p, n, n), SEG_OK);
+		seg_set_tos(&sg, 0xff);
+		cr_assert(sg.f & SEG_F_DIRTY);
+		seg_set_tos(&sg, 0x20);
+		cr_assert_eq(v6 ? (p[0] & 15) << 4 | p[1] >> 4 : p[1], 0x23);
+		cr_assert_eq(p[0] >> 4, v6 ? 6 : 4);
+		if (!v6)
+			cr_assert_eq(pkt_naive_csum(p, 20, 0), 0);
+		cr_assert(seg_checksum_ok(&sg));
+		sg.f = 0;
+		seg_set_tos(&sg, 0x20);
+		cr_assert_not(sg.f & SEG_F_DIRTY, "nothing to change");
+	}
+}

@@ -125,6 +125,18 @@ Test(l3_steer, with_several_gateways_the_original_tuple_chooses_the_queue)
 	steer_plan_free(&p);
 }
 
+Test(l3_steer, what_set_mark_sets_stays_with_a_connection_that_the_kernel_forwards_alone)
+{
+	struct steer_conf c = { .mark_mask = MARK_MASK_DEFAULT, .route_table = 7, .set_mask = 0xff, .gw = &edge, .nb_gw = 1 };
+	struct steer_plan *p = steer_plan_make(&c, &err);
+	const char *r = steer_plan_rules(p, AF_INET);
+
+	cr_assert(has(r, "-A STANDIN_REQ -j CONNMARK --save-mark --nfmask 0x030000ff --ctmask 0x0f0000ff\n"));
+	cr_assert(has(r, "-A STANDIN_PRE -m connmark --mark 0x03000000/0x03000000 -j CONNMARK --restore-mark --nfmask 0x000000ff "
+			 "--ctmask 0x000000ff\n-A STANDIN_PRE -m connmark --mark 0x03000000/0x03000000 -j RETURN\n"));
+	steer_plan_free(&p);
+}
+
 Test(l3_steer, every_rule_that_touches_a_mark_has_a_mask)
 {
 	struct steer_conf c = { .mark_mask = 0x00000780, .route_table = 7, .gw = &edge, .nb_gw = 1 };

@@ -44,12 +44,7 @@ static int action_promote_resolve(struct epoch *ep, struct rule *r, struct diag 
 
 static enum act_ret action_promote_exec(const struct rule *r, struct policy_ctx *ctx)
 {
-	*gateway_decision_of(ctx) = (struct gateway_decision){
-		.act = GATEWAY_ACT_PROMOTE,
-		.frontend = r->arg[0],
-		.els = (enum gateway_else)r->iarg[0],
-	};
-	return ACT_RET_STOP;
+	return gateway_decide(ctx, GATEWAY_ACT_PROMOTE, r->arg[0], (enum gateway_else)r->iarg[0]);
 }
 
 /* ---- demote ---- */

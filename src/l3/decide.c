@@ -122,7 +122,8 @@ void l3_offload(struct flow *f)
 {
 	f->policy = FLOW_POL_FORWARD;
 	f->framing = false;
-	if (f->xlate_by == FLOW_XLATE_DAEMON) {
+	if (f->xlate_by == FLOW_XLATE_DAEMON || f->has_tos) {
+		/* what changes in its packets is changed here */
 		f->policy = FLOW_POL_NONE;
 		if (f->state == FLOW_ST_HELD)
 			l3_unhold(f);
@@ -188,8 +189,25 @@ static void decide_promote(struct flow *f, const struct gateway_decision *dec)
 		l3_offload(f);
 }
 
+/* set-mark and set-tos: from the next verdict on, both ways. */
+static void decide_set(struct flow *f, const struct gateway_decision *dec)
+{
+	if (f->gw->conf->dry_run)
+		return;
+	if (dec->mark_mask) {
+		f->set_mark = (f->set_mark & ~dec->mark_mask) | dec->mark;
+		f->set_mask |= dec->mark_mask;
+		f->foreign_mark = flow_mark(f, f->foreign_mark);
+	}
+	if (dec->has_tos) {
+		f->tos = dec->tos;
+		f->has_tos = true;
+	}
+}
+
 void l3_decide(struct flow *f, const struct gateway_decision *dec)
 {
+	decide_set(f, dec);
 	trace_step(f, "decided: %s%s%s", gateway_act_name[dec->act], dec->frontend ? " " : "", dec->frontend ? dec->frontend : "");
 	if (f->gw->conf->dry_run && dec->act != GATEWAY_ACT_WATCH) {
 		flow_log(f, LOG_NOTICE, "dry-run: would %s", gateway_act_name[dec->act]);
@@ -301,13 +319,15 @@ void l3_decide_syn(struct visit *v)
 	struct flow *f = v->f;
 	const struct gateway_conf *c = f->gw->conf;
 	struct gateway_decision dec;
+	bool decided;
 
-	if (!gateway_judge_syn(f->gw, f, &dec)) {
+	decided = gateway_judge_syn(f->gw, f, &dec);
+	decide_set(f, &dec);
+	if (!decided) {
 		/* no rule will ever look at a turn: the default holds at once */
-		if (c->content.count == 0 && c->dflt.act == GATEWAY_ACT_FORWARD)
-			dec = c->dflt;
-		else
+		if (c->content.count || c->dflt.act != GATEWAY_ACT_FORWARD)
 			return;
+		dec = c->dflt;
 	}
 	if (c->dry_run && dec.act != GATEWAY_ACT_WATCH) {
 		flow_log(f, LOG_NOTICE, "dry-run: would %s", gateway_act_name[dec.act]);

@@ -393,6 +393,7 @@ static void gateway_cfg_resolve(struct epoch *ep, struct diag *d)
 		gateway_check_promote(ep, d, c);
 		gateway_check_queues(d, lc, c);
 		gateway_set_lost(c);
+		c->set_mask = gateway_set_mask(&c->conn) | gateway_set_mask(&c->content);
 		if (!c->nb_match && !c->steer_manual)
 			diag_warn(d, c->obj.file, c->obj.line,
 				  "gateway '%s' has no 'match' : no connection will be handed to it", c->obj.name);

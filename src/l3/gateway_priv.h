@@ -25,6 +25,9 @@ void gateway_queue_sweep(struct l3 *l3);
 /* <gw> is out of l3->gateways and goes away: its queues pass to others, or are closed when there are none. */
 void gateway_queue_leave(struct gateway *gw);
 
+/* gateway_rules.c: the bits that <rs>'s set-mark rules set */
+uint32_t gateway_set_mask(const struct rule_set *rs);
+
 /* flow_log.c: the fields of a flow's log line */
 extern const struct lf_source gateway_lf;
 

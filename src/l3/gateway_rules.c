@@ -5,11 +5,16 @@
  * An action only says what it decides, into the struct gateway_decision behind
  * ctx->owner; decide.c does it. `promote` is border's (border/actions.c).
  */
+#include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cfg/cfg.h"
 #include "core/clock.h"
 #include "core/worker.h"
+#include "gateway_priv.h"
 #include "l3/l3.h"
 #include "policy/ctx.h"
 
@@ -128,14 +133,13 @@ bool gateway_judge_turn(struct gateway *gw, struct flow *f, struct str payload, 
 	if (ret == ACT_RET_WAIT && !final)
 		return false;
 	if (ret != ACT_RET_STOP && ret != ACT_RET_DONE)
-		*out = gw->conf->dflt;
+		gateway_decide(&ctx, gw->conf->dflt.act, gw->conf->dflt.frontend, gw->conf->dflt.els);
 	return true;
 }
 
 static enum act_ret gateway_act(const struct policy_ctx *ctx, enum gateway_act act)
 {
-	*gateway_decision_of(ctx) = (struct gateway_decision){ .act = act };
-	return ACT_RET_STOP;
+	return gateway_decide(ctx, act, NULL, GATEWAY_ELSE_FORWARD);
 }
 
 static enum act_ret gateway_act_forward(const struct rule *r, struct policy_ctx *ctx)
@@ -158,6 +162,94 @@ static enum act_ret gateway_act_drop(const struct rule *r, struct policy_ctx *ct
 	return gateway_act(ctx, GATEWAY_ACT_DROP);
 }
 
+/* ---- set-mark, set-tos ---- */
+
+/* A number as HAProxy's set-mark and set-tos take it: decimal, or hexadecimal with 0x. */
+static int gateway_number(const char *word, unsigned long max, uint32_t *out)
+{
+	unsigned long v;
+	char *end;
+
+	if (*word < '0' || *word > '9')
+		return -1;
+	errno = 0;
+	v = strtoul(word, &end, 0);
+	if (errno || *end || v > max)
+		return -1;
+	*out = (uint32_t)v;
+	return 0;
+}
+
+static int gateway_parse_mark(struct cfg_line *ln, int *pos, struct rule *r)
+{
+	const char *word = *pos < ln->argc ? ln->args[*pos] : "", *slash = strchr(word, '/');
+	char value[32];
+	uint32_t mark, mask = UINT32_MAX;
+
+	snprintf(value, sizeof(value), "%.*s", slash ? (int)(slash - word) : (int)strlen(word), word);
+	if (gateway_number(value, UINT32_MAX, &mark) < 0 || (slash && gateway_number(slash + 1, UINT32_MAX, &mask) < 0))
+		return cfg_err(ln, "'set-mark' expects <mark>[/<mask>], decimal or hexadecimal numbers");
+	if (mask == 0 || mark & ~mask)
+		return cfg_err(ln, "'set-mark' : 0x%x has bits that the mask 0x%x has not", mark, mask);
+	r->iarg[0] = mark;
+	r->iarg[1] = mask;
+	(*pos)++;
+	return 0;
+}
+
+/* Our own bits are nobody else's to set. */
+static int gateway_resolve_mark(struct epoch *ep, struct rule *r, struct diag *d)
+{
+	uint32_t ours = ep->global.mark_mask;
+
+	if ((uint32_t)r->iarg[0] & ours) {
+		diag_error(d, r->file, r->line, "'set-mark' : 0x%x has bits of standin's own (mark-mask 0x%x)", (uint32_t)r->iarg[0],
+			   ours);
+		return -1;
+	}
+	r->iarg[1] &= ~ours;
+	return 0;
+}
+
+static enum act_ret gateway_act_mark(const struct rule *r, struct policy_ctx *ctx)
+{
+	struct gateway_decision *dec = gateway_decision_of(ctx);
+	uint32_t mask = (uint32_t)r->iarg[1];
+
+	dec->mark = (dec->mark & ~mask) | (uint32_t)r->iarg[0];
+	dec->mark_mask |= mask;
+	return ACT_RET_CONT;
+}
+
+static int gateway_parse_tos(struct cfg_line *ln, int *pos, struct rule *r)
+{
+	uint32_t tos;
+
+	if (gateway_number(*pos < ln->argc ? ln->args[*pos] : "", 255, &tos) < 0)
+		return cfg_err(ln, "'set-tos' expects a number from 0 to 255, decimal or hexadecimal");
+	r->iarg[0] = tos;
+	(*pos)++;
+	return 0;
+}
+
+static enum act_ret gateway_act_tos(const struct rule *r, struct policy_ctx *ctx)
+{
+	gateway_decision_of(ctx)->tos = (uint8_t)r->iarg[0];
+	gateway_decision_of(ctx)->has_tos = true;
+	return ACT_RET_CONT;
+}
+
+uint32_t gateway_set_mask(const struct rule_set *rs)
+{
+	const struct rule *r;
+	uint32_t mask = 0;
+
+	list_for_each(r, &rs->rules, node)
+		if (r->kw->exec == gateway_act_mark)
+			mask |= (uint32_t)r->iarg[1];
+	return mask;
+}
+
 static struct action_kw gateway_actions[] = {
 	{ .name = "forward", .sets = RS_GW_CONN | RS_GW_CONTENT, .is_final = true, .exec = gateway_act_forward,
 	  .usage = "forward", .help = "the kernel forwards the connection, nothing more is looked at" },
@@ -167,6 +259,10 @@ static struct action_kw gateway_actions[] = {
 	  .usage = "reject", .help = "reset both ends" },
 	{ .name = "drop", .sets = RS_GW_CONN | RS_GW_CONTENT, .is_final = true, .exec = gateway_act_drop,
 	  .usage = "drop", .help = "discard the connection's packets" },
+	{ .name = "set-mark", .sets = RS_GW_CONN | RS_GW_CONTENT, .parse = gateway_parse_mark, .resolve = gateway_resolve_mark,
+	  .exec = gateway_act_mark, .usage = "set-mark <mark>[/<mask>]", .help = "mark the connection and its packets" },
+	{ .name = "set-tos", .sets = RS_GW_CONN | RS_GW_CONTENT, .parse = gateway_parse_tos, .exec = gateway_act_tos,
+	  .usage = "set-tos <tos>", .help = "set the DSCP of the connection's packets" },
 	{ 0 },
 };
 

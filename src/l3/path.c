@@ -66,7 +66,7 @@ static void path_new_flow(struct visit *v, struct gateway *gw)
 	f->q = v->q;
 	f->in_if = v->p->in_if;
 	f->out_if = v->p->out_if;
-	f->foreign_mark = mark_foreign(v->p->mark, v->l3->mark_mask);
+	f->foreign_mark = flow_mark(f, mark_foreign(v->p->mark, v->l3->mark_mask));
 	f->packets[FLOW_CLIENT]++;
 	f->bytes[FLOW_CLIENT] += v->s.data_len;
 	f->mark_class = f->want_class = gw->conf->block ? MARK_HARD : MARK_OURS;
@@ -119,7 +119,7 @@ static void path_blind(struct visit *v, struct gateway *gw, bool from_client, co
 	f->q = v->q;
 	f->in_if = from_client ? v->p->in_if : v->p->out_if;
 	f->out_if = from_client ? v->p->out_if : v->p->in_if;
-	f->foreign_mark = mark_foreign(v->p->mark, v->l3->mark_mask);
+	f->foreign_mark = flow_mark(f, mark_foreign(v->p->mark, v->l3->mark_mask));
 	f->packets[v->d]++;
 	f->bytes[v->d] += v->s.data_len;
 	f->mark_class = MARK_NONE;
@@ -355,7 +355,7 @@ static void path_flow(struct visit *v)
 		path_orphan(f);
 	flow_touch(f);
 	f->q = v->q;
-	f->foreign_mark = mark_foreign(v->p->mark, v->l3->mark_mask);
+	f->foreign_mark = flow_mark(f, mark_foreign(v->p->mark, v->l3->mark_mask));
 	f->packets[v->d]++;
 	f->bytes[v->d] += v->s.data_len;
 	l3_flow_packet(v);

@@ -37,6 +37,7 @@
 #define TCP_OFF_SEQ     4
 #define TCP_OFF_ACK     8
 #define TCP_OFF_WIN     14
+#define IP4_OFF_CHECK   10
 #define TCP_OFF_CHECK   16
 #define TCPOPT_MD5_KIND 19
 #define TCPOPT_AO_KIND  29
@@ -418,6 +419,26 @@ void seg_set_win(struct seg *s, uint16_t win)
 	put16(b, win);
 	seg_write(s, s->l4_off + TCP_OFF_WIN, b, 2);
 	s->win = win;
+}
+
+void seg_set_tos(struct seg *s, uint8_t tos)
+{
+	uint8_t *p = s->pkt, was, is;
+	uint16_t old = get16(p), c;
+
+	if (s->src.family == AF_INET6) {
+		was = (uint8_t)(old >> 4);
+		is = (tos & 0xfc) | (was & 3);
+		put16(p, (uint16_t)((old & 0xf00f) | is << 4));
+	} else {
+		was = p[1];
+		is = (tos & 0xfc) | (was & 3);
+		p[1] = is;
+		c = csum_fold((uint64_t)(uint16_t)~get16(p + IP4_OFF_CHECK) + (uint16_t)~old + get16(p));
+		put16(p + IP4_OFF_CHECK, c);
+	}
+	if (is != was)
+		s->f |= SEG_F_DIRTY;
 }
 
 void seg_set_tsval(struct seg *s, uint32_t tsval)

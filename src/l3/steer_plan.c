@@ -190,7 +190,7 @@ static void gen_req(struct steer_gen *g)
 	buf_printf_grow(g->out,
 			"-A STANDIN_REQ -j CONNMARK --save-mark --nfmask 0x%08" PRIx32
 			" --ctmask 0x%08" PRIx32 "\n",
-			mark_bits(g->c->mark_mask, MARK_CLASS), g->c->mark_mask);
+			mark_bits(g->c->mark_mask, MARK_CLASS) | g->c->set_mask, g->c->mark_mask | g->c->set_mask);
 	buf_printf_grow(g->out, "-A STANDIN_REQ -j MARK --set-xmark %s\n", mk(g, 0, MARK_ALL).s);
 	buf_printf_grow(g->out, "-A STANDIN_REQ -j ACCEPT\n");
 }
@@ -199,6 +199,9 @@ static void gen_pre(struct steer_gen *g)
 {
 	struct buf *o = g->out;
 
+	if (g->c->set_mask)
+		buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -j CONNMARK --restore-mark --nfmask 0x%08" PRIx32
+				" --ctmask 0x%08" PRIx32 "\n", mk(g, MARK_OFFLOADED, MARK_CLASS).s, g->c->set_mask, g->c->set_mask);
 	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -j RETURN\n",
 			mk(g, MARK_OFFLOADED, MARK_CLASS).s);
 	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -g STANDIN_SOFTQ\n",

@@ -70,6 +70,7 @@ static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch 
 	list_for_each(c, &lc->gateways, node) {
 		if (c->steer_manual && !manual_too)
 			continue;
+		sc.set_mask |= c->set_mask;
 		gws[sc.nb_gw++] = (struct steer_gateway){ .name = c->obj.name, .queue_first = c->queue_first,
 							  .queue_last = c->queue_last, .block = c->block,
 							  .match = c->match, .nb_match = c->nb_match };

@@ -29,7 +29,7 @@ static const char *verdict_fate(const struct visit *v, const struct pktq_verdict
 		return "dropped";
 	if (vd->set_mark && val == MARK_LOCAL)
 		return "to the pseudo socket";
-	if (vd->set_mark)
+	if (vd->set_mark && (val & MARK_REQ_MASK) == MARK_REQ(0))
 		return classes[val & MARK_CLASS];
 	return vd->data ? "forwarded, changed" : "forwarded";
 }
@@ -42,6 +42,12 @@ static void verdict_give(struct visit *v, struct pktq_verdict *vd)
 	vd->ref = v->p->ref;
 	pktq_verdict(v->q, vd);
 	trace_packet(v, verdict_fate(v, vd));
+}
+
+/* The packet's mark, with what set-mark set. */
+static uint32_t verdict_mark(const struct visit *v)
+{
+	return v->f ? flow_mark(v->f, v->p->mark) : v->p->mark;
 }
 
 /* A changed packet travels with its verdict. False: it cannot. */
@@ -72,7 +78,7 @@ void l3_forward_class(struct visit *v, enum mark_class cls)
 		l3_drop(v);
 		return;
 	}
-	vd.mark = mark_put(v->p->mark, v->l3->mark_mask, MARK_REQ(cls));
+	vd.mark = mark_put(verdict_mark(v), v->l3->mark_mask, MARK_REQ(cls));
 	verdict_give(v, &vd);
 }
 
@@ -84,6 +90,8 @@ void l3_accept(struct visit *v)
 		l3_drop(v);
 		return;
 	}
+	vd.mark = verdict_mark(v);
+	vd.set_mark = vd.mark != v->p->mark;
 	verdict_give(v, &vd);
 }
 
@@ -93,6 +101,8 @@ void l3_forward(struct visit *v)
 
 	if (f->xlate_by == FLOW_XLATE_DAEMON)
 		xlate_apply(&f->xl, v->d, &v->s);
+	if (f->has_tos && seg_is_whole(&v->s))
+		seg_set_tos(&v->s, f->tos);
 	/* the kernel's tracker had forgotten it, or was told of another connection by a forged SYN: its entry is new, and
 	 * knows no class. Only of its first packets is that not so. */
 	if (v->p->hook == PKTQ_HOOK_FORWARD && f->state != FLOW_ST_OPENING)
