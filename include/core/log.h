@@ -35,7 +35,17 @@ void msg_alert(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void msg_print(enum msg_level lvl, const char *text);
 
 /* ---- syslog ---- */
-enum log_format { LOG_FMT_RFC3164, LOG_FMT_RFC5424, LOG_FMT_SHORT, LOG_FMT_RAW, LOG_FMT_TIMED, LOG_FMT_PRIORITY, LOG_FMT_ISO };
+enum log_format {
+	LOG_FMT_UNSPEC, /* no `format`: rfc3164 where log-send-hostname gives a name, else local */
+	LOG_FMT_LOCAL,
+	LOG_FMT_RFC3164,
+	LOG_FMT_RFC5424,
+	LOG_FMT_SHORT,
+	LOG_FMT_RAW,
+	LOG_FMT_TIMED,
+	LOG_FMT_PRIORITY,
+	LOG_FMT_ISO
+};
 
 /* One `log` line of the configuration; lives in an epoch, immutable. */
 struct log_target {

@@ -160,7 +160,8 @@ static void expect_format(const char *format, const char *pattern)
 
 Test(log, writes_every_format_as_haproxy_does)
 {
-	expect_format("rfc3164", "^<134>" T3164 " standin\\[[0-9]+\\]: hello 1\n$");
+	expect_format("local", "^<134>" T3164 " standin\\[[0-9]+\\]: hello 1\n$");
+	expect_format("rfc3164", "^<134>" T3164 " localhost standin\\[[0-9]+\\]: hello 1\n$");
 	expect_format("rfc5424", "^<134>1 " TISO " - standin [0-9]+ - - hello 1\n$");
 	expect_format("short", "^<6>hello 1\n$");
 	expect_format("timed", "^<6>" TISO " hello 1\n$");
@@ -169,6 +170,7 @@ Test(log, writes_every_format_as_haproxy_does)
 	expect_format("raw", "^hello 1\n$");
 	set.tag = (char *)"web";
 	logger_set_identity(&w, NULL, "host1");
+	expect_format("local", "^<134>" T3164 " web\\[[0-9]+\\]: hello 1\n$");
 	expect_format("rfc3164", "^<134>" T3164 " host1 web\\[[0-9]+\\]: hello 1\n$");
 	expect_format("rfc5424", "^<134>1 " TISO " host1 web [0-9]+ - - hello 1\n$");
 }

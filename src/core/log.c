@@ -14,7 +14,8 @@
  * poll() says that it takes something.
  *
  * Forms (as HAProxy writes them):
- *   rfc3164   <134>Nov 23 02:34:15 host tag[123]: text     host only if log-send-hostname
+ *   local     <134>Nov 23 02:34:15 tag[123]: text
+ *   rfc3164   <134>Nov 23 02:34:15 host tag[123]: text     "localhost" without log-send-hostname
  *   rfc5424   <134>1 2026-11-23T02:34:15.731449+00:00 host tag 123 - - text
  *   short     <6>text                 level without facility
  *   timed     <6>2026-11-23T02:34:15.731449+00:00 text
@@ -141,6 +142,7 @@ static int log_header(struct logger *l, const struct log_target *t, int level, c
 {
 	int pri = t->facility * 8 + level;
 	struct timespec ts;
+	const char *host;
 	char iso[48];
 
 	if (t->format == LOG_FMT_RAW)
@@ -158,10 +160,13 @@ static int log_header(struct logger *l, const struct log_target *t, int level, c
 				*who->host ? who->host : "-", who->tag, (int)getpid());
 	case LOG_FMT_TIMED: return snprintf(dst, LOG_HDR_MAX, "<%d>%s ", level, iso);
 	case LOG_FMT_ISO: return snprintf(dst, LOG_HDR_MAX, "%s ", iso);
-	default:
-		return snprintf(dst, LOG_HDR_MAX, "<%d>%s %s%s%s[%d]: ", pri, l->t3164, who->host,
-				*who->host ? " " : "", who->tag, (int)getpid());
+	default: break;
 	}
+	host = t->format == LOG_FMT_LOCAL			? "" :
+	       *who->host || t->format == LOG_FMT_UNSPEC	? who->host :
+								  "localhost";
+	return snprintf(dst, LOG_HDR_MAX, "<%d>%s %s%s%s[%d]: ", pri, l->t3164, host, *host ? " " : "", who->tag,
+			(int)getpid());
 }
 
 /* ---- sending ---- */

@@ -33,9 +33,9 @@ static const char *const log_levels[] = {
 };
 
 static const char *const log_formats[] = {
-	[LOG_FMT_RFC3164] = "rfc3164", [LOG_FMT_RFC5424] = "rfc5424", [LOG_FMT_SHORT] = "short",
-	[LOG_FMT_RAW] = "raw",         [LOG_FMT_TIMED] = "timed",     [LOG_FMT_PRIORITY] = "priority",
-	[LOG_FMT_ISO] = "iso",
+	[LOG_FMT_UNSPEC] = "",	   [LOG_FMT_LOCAL] = "local",	  [LOG_FMT_RFC3164] = "rfc3164", [LOG_FMT_RFC5424] = "rfc5424",
+	[LOG_FMT_SHORT] = "short", [LOG_FMT_RAW] = "raw",	  [LOG_FMT_TIMED] = "timed",
+	[LOG_FMT_ISO] = "iso",	   [LOG_FMT_PRIORITY] = "priority",
 };
 
 static int log_word(const char *const *names, size_t n, const char *word)
@@ -153,7 +153,7 @@ static int log_parse_format(struct log_target *t, const char *word, char **err)
 {
 	int f = log_word(log_formats, ARRAY_SIZE(log_formats), word);
 
-	if (f < 0)
+	if (f <= LOG_FMT_UNSPEC)
 		return log_err(err, "unknown log format '%s'", word);
 	t->format = f;
 	return 0;
