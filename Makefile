@@ -17,6 +17,8 @@ CC      := gcc
 endif
 PREFIX  ?= /usr/local
 VERSION := $(shell cat VERSION)
+DOCDIR   = $(PREFIX)/share/doc/standin
+MANUAL  := $(filter-out doc/bench.md,$(wildcard doc/*.md))
 
 ifdef FUZZ
 # coverage for libFuzzer in every object: CC=clang only
@@ -93,7 +95,7 @@ $(BUILD)/bench/%: contrib/bench/%.c
 # each fuzz target has LLVMFuzzerTestOneInput(); reg-tests/fuzz/README tells how to run it
 $(BUILD)/fuzz/%: reg-tests/fuzz/%.c $(OBJS) $(FUZZ_MAIN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes $(LDFLAGS) $(FUZZ_LDFLAGS) \
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d $(LDFLAGS) $(FUZZ_LDFLAGS) \
 		-o $@ $< $(FUZZ_MAIN) $(OBJS) $(LDLIBS)
 
 objs: $(OBJS)
@@ -120,15 +122,19 @@ deps:
 install: $(BIN)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/sbin/standin
 	install -D -m 644 conf/standin.cfg $(DESTDIR)$(PREFIX)/share/standin/standin.cfg
-	install -D -m 644 contrib/standin.service $(DESTDIR)$(PREFIX)/lib/systemd/system/standin.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(DOCDIR)
+	sed 's,/usr/local,$(PREFIX),g' contrib/standin.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/standin.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/standin.service
 	install -D -m 644 doc/standin.8 $(DESTDIR)$(PREFIX)/share/man/man8/standin.8
+	install -m 644 LICENSE $(MANUAL) $(DESTDIR)$(DOCDIR)
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/standin $(DESTDIR)$(PREFIX)/share/standin/standin.cfg \
-		$(DESTDIR)$(PREFIX)/lib/systemd/system/standin.service $(DESTDIR)$(PREFIX)/share/man/man8/standin.8
-	-rmdir $(DESTDIR)$(PREFIX)/share/standin 2>/dev/null
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/standin.service $(DESTDIR)$(PREFIX)/share/man/man8/standin.8 \
+		$(addprefix $(DESTDIR)$(DOCDIR)/,LICENSE $(notdir $(MANUAL)))
+	-rmdir $(DESTDIR)$(PREFIX)/share/standin $(DESTDIR)$(DOCDIR) 2>/dev/null
 
 clean:
 	rm -rf build standin standin-asan
 
--include $(OBJS:.o=.d) $(MAIN:.o=.d) $(UNITS:=.d) $(PLATS:=.d) $(TOOLS:=.d) $(BENCHES:=.d)
+-include $(OBJS:.o=.d) $(MAIN:.o=.d) $(UNITS:=.d) $(PLATS:=.d) $(TOOLS:=.d) $(BENCHES:=.d) $(FUZZERS:=.d)
