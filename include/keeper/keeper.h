@@ -2,7 +2,7 @@
  *
  * keeper.h - the small second process that spawns, reaps and holds
  *
- * DESIGN §8. The keeper is forked before anything else and decides nothing. It
+ * The keeper is forked before anything else and decides nothing. It
  * clones instances (so they stay its children when the loop dies), reaps them,
  * and holds named descriptors. This header is the loop's side of it; src/keeper/keeper.c
  * tells what the other side does and promises.

@@ -2,7 +2,7 @@
  *
  * framer.h - where the turns of a forwarded connection begin
  *
- * A turn is the unit of decision (DESIGN "turn"): for HTTP one request, found by framing the client's bytes; for
+ * A turn is the unit of decision (doc/internals/l3.md): for HTTP one request, found by framing the client's bytes; for
  * any other protocol it begins with the client's first payload after the server's last. The framer sees the client's
  * payload in order and says at which byte the next turn begins. It keeps no bytes, no pointers and no clock: what
  * is not yet judged is the caller's held payload, and the struct is a few words inside a flow.

@@ -8,7 +8,7 @@
  * `server x promoted@`), else the server pseudo socket is closed and the
  * backend connects as usual.
  *
- * Leaving (border drives, DESIGN §3 "Demotable", FACTS §4):
+ * Leaving (border drives, doc/internals/border.md, FACTS §4):
  *   1. a rule or the operator asks: stream_leave_ask(). At the moment asked for l7 calls
  *      ops->may_leave() once the stream stands at a point from which it may leave: server side
  *      is the pseudo socket, no TLS of ours, at a message boundary or in a body that is passed on as

@@ -2,7 +2,7 @@
  *
  * promote.c - who serves: an instance becomes the primary
  *
- * The order is what keeps the promises (DESIGN §4.7, §5):
+ * The order is what keeps the promises (doc/internals/app.md):
  *   1. the old primary is dead, or its cgroup was sent SIGKILL, or it was only
  *      unpublished (failover on purpose, which lets it finish)
  *   2. the new one's limits are raised in place to the full specification

@@ -3,7 +3,7 @@
  * l3_cli.c - show flow, show gateway, kill flow, and l3's lines of show info
  *
  * Listings of flows keep their place with a cursor that moves on when the flow it
- * stands at goes away. Keys of the JSON are DESIGN §6's; more may follow them.
+ * stands at goes away. Keys of the JSON are a promise (reg-tests/netns/12-contract.sh); more may follow them.
  */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  *   connect   or the connection that this client used last, if it is to the same server
  *   failed    a suspicion first where the server is an endpoint; then retries, then 503
  *
- * Suspicion (DESIGN §5): when a connection to an `app@` server fails or dies
+ * Suspicion (doc/internals/l7.md): when a connection to an `app@` server fails or dies
  * before it answered, the instance may be dead though nobody has told yet. The
  * request waits in TURN, at most ENDPOINT_SUSPECT_MS, for the endpoint to change;
  * if it does the request goes to the new address and nothing is counted. A

@@ -135,7 +135,7 @@ static void px_warn_options(struct px_cfg *px, struct diag *d)
 			  px->kind, px->name);
 }
 
-/* ---- demotes that can never happen (DESIGN §3 "Demotable") ---- */
+/* ---- demotes that can never happen (doc/internals/border.md) ---- */
 
 static const char *be_never_demotes(const struct px_cfg *be)
 {

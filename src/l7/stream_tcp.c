@@ -8,7 +8,7 @@
  *
  * An `app@` server's FIN or reset is held until its endpoint has had the time
  * to tell that the instance died: a stream cut by a death must not look as if
- * it had ended well (DESIGN §5).
+ * it had ended well (doc/internals/l7.md).
  */
 #include <errno.h>
 
