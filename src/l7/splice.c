@@ -152,7 +152,7 @@ bool splice_may(const struct stream *s, int d)
 static void splice_account_in(struct stream *s, int d, size_t n)
 {
 	struct txn *t = s->txn;
-	struct h1_body *b = d == 0 ? &t->req_body : &t->res_body;
+	struct h1_body *b;
 
 	if (d == 0)
 		s->log.bytes_in += n;
@@ -160,6 +160,7 @@ static void splice_account_in(struct stream *s, int d, size_t n)
 		s->log.t_data = (int64_t)(stream_now(s) - s->log.accept_ms);
 	if (!t || t->res_st == RES_TUNNEL)
 		return;
+	b = d == 0 ? &t->req_body : &t->res_body;
 	BUG_ON(h1_body_feed(b, NULL, n) != (ssize_t)n);
 	if (!b->done)
 		return;
