@@ -55,7 +55,7 @@ int repair_make(const struct repair_spec *spec, int *fd, const char **step);
 int repair_set_mark(int fd, uint32_t mark);
 /* Caps the window we offer from now on. */
 void repair_clamp_window(int fd, uint32_t bytes);
-/* Caps what the socket takes that is not sent yet; UINT32_MAX: the system's default again. */
+/* Caps what the socket takes that is not sent yet. */
 void repair_limit_unsent(int fd, uint32_t bytes);
 int repair_queues(int fd, struct repair_queues *q);
 

@@ -13,12 +13,17 @@ on_wire() {
 	standin_up -f "$top/conf/demo.cfg"
 	for addr in $S4 $S6; do
 		capture_on client
-		rm -f "$T/ramp.log"
-		spawn ramp client "$tools/ramp" call $addr 7 $4
-		call=$spawn_pid
-		cycle 0.1
-		wait $call
-		is "$1, $addr: every byte in its place" $? 0
+		# a machine that is busy elsewhere may be done with the bytes before they were promoted and demoted
+		for try in 1 2 3; do
+			rm -f "$T/ramp.log"
+			spawn ramp client "$tools/ramp" call $addr 7 $4
+			call=$spawn_pid
+			cycle 0.1
+			wait $call
+			right=$?
+			[ $right -eq 0 ] && [ "$cycles" -lt "${6:-3}" ] || break
+		done
+		is "$1, $addr: every byte in its place" $right 0
 		capture_off
 		said=$(cat "$T/ramp.log")
 		cycled "$1, $addr" "${6:-3}"
@@ -33,7 +38,7 @@ on_wire() {
 on_wire "a clean wire of 10 ms" "-d 10" "" "5m@2m 5m@2m" 500
 on_wire "loss" "-d 2 -l 0.5" "" "5m@2m 5m@2m" 1500
 on_wire "disorder" "-d 2 -r 2 -u 1" "" "5m@2m 5m@2m" 700
-on_wire "all of it, fast" "-d 3 -l 0.5 -r 1 -u 0.5" "" "60m 60m" 2000 0
+on_wire "all of it, fast" "-d 3 -l 0.5 -r 1 -u 0.5" "" "60m 60m" 2000 1
 on_wire "no timestamps" "-d 1" "net.ipv4.tcp_timestamps=0" "4m@2m 4m@2m" 500
 on_wire "no SACK" "-d 1" "net.ipv4.tcp_sack=0" "4m@2m 4m@2m" 500
 on_wire "no window scale" "-d 1" "net.ipv4.tcp_window_scaling=0" "4m@2m 4m@2m" 500

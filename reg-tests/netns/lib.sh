@@ -443,7 +443,7 @@ cycle() {
 }
 # cycle_step VERB STATE [FRONTEND]: 0 when the flow got there; else $cycle_end says why there is no use in trying again
 cycle_step() {
-	said=$(ctl "$1" flow "$cycle_id" ${3-})
+	said=$("$tools/stctl" -t 20000 "$SOCK" "$1" flow "$cycle_id" ${3-} 2>&1)
 	case $said in
 	'') wait_for 5 flow_is true "$2" && return 0 ;;
 	*busy* | *hold-timeout*) sleep 0.1; return 1 ;;

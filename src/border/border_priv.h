@@ -43,6 +43,7 @@ struct border_flow {
 	uint32_t snd0[2], rcv0[2]; /* sequences that fd[d] began with */
 	bool fresh;             /* the sockets have not been delivered to directly yet: ACKs are lifted to snd0 */
 	bool shut[2];           /* side d had been told of no window worth sending into */
+	uint32_t wnd0[2];       /* the window of side d that fd[d] began with, in bytes */
 	uint16_t win0[2];       /* window field for segments of d whose ACK is lifted to snd0[d] */
 	uint32_t top[2];        /* newest that side d's socket was given, since its packets come by the queue */
 	uint32_t cut[2];        /* LEAVING: what side d sent up to here is the socket's, the rest is held */
@@ -54,6 +55,7 @@ struct border_flow {
 	uint64_t asked_us;      /* CARRYING: when the stream was asked to leave; 0: it was not */
 	uint64_t calm_us;       /* CARRYING: since when it is to come to rest, to leave; 0: it is not */
 	bool narrow;            /* its sockets take little at a time, to come to rest */
+	uint32_t clamp[2];      /* the window they offer at most; 0: not limited yet */
 	bool hold_client;       /* CARRYING: new data of the client is its next request: held */
 	bool gap[2];            /* LEAVING: the socket has data out of order */
 	uint64_t stuck_us;      /* LEAVING: since when nothing moves; 0: not known yet */
@@ -171,8 +173,9 @@ void border_probe(struct flow *f, const struct border_probe *pr);
 bool border_window_is_shut(const struct flow *f, int to, uint32_t win);
 /* Tells side <to> of a window, in the other's name, by a pure ACK; <una> is the sequence it has. For a flow without sockets. */
 void border_tell_window(struct flow *f, const struct border_probe *pr);
-/* Makes the socket that talks to side <to> say what window it offers; its sequences are bf's snd0 and rcv0. */
-void border_poke(struct border_flow *bf, int to);
+/* Makes the socket that talks to side <to> say what window it offers, in that side's name: una is what the side has
+ * acknowledged, ack what it has sent, win what it takes. */
+void border_poke(struct border_flow *bf, const struct border_probe *pr);
 
 extern const struct promoted_ops border_stream_ops;
 

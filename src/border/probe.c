@@ -121,20 +121,25 @@ bool border_window_is_shut(const struct flow *f, int to, uint32_t win)
 	return win < 2U * f->trk.side[!to].mss;
 }
 
-void border_poke(struct border_flow *bf, int to)
+void border_poke(struct border_flow *bf, const struct border_probe *pr)
 {
 	struct flow *f = bf->f;
+	unsigned scale = f->trk.f & SEQTRK_C_WS ? f->trk.side[pr->to].wscale : 0;
 	struct seg_spec sp = {
-		.src = f->side[to],
-		.dst = f->side[!to],
-		.seq = bf->rcv0[to] - 1,
-		.ack = bf->snd0[to],
-		.win = bf->win0[to],
+		.src = f->side[pr->to],
+		.dst = f->side[!pr->to],
+		.seq = pr->ack - 1,
+		.ack = pr->una,
+		.win = (uint16_t)MIN(pr->win >> scale, 65535U),
 		.flags = SEG_ACK,
 	};
 	uint8_t pkt[SEG_BUILD_MAX];
 	int n = seg_build(&sp, pkt, sizeof(pkt));
+	struct seg s;
 
-	if (n > 0)
-		inject_local(f->gw->l3->inject, pkt, (uint32_t)n, f->foreign_mark);
+	if (n < 0)
+		return;
+	n = probe_extend(pkt, n, false, 0, 1);
+	if (seg_parse(&s, pkt, (uint32_t)n, (uint32_t)n) == SEG_OK && seg_checksum(&s) == 0)
+		inject_local(f->gw->l3->inject, pkt, s.len, f->foreign_mark);
 }

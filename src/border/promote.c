@@ -67,6 +67,7 @@ static int promote_socket(struct border_flow *bf, int to, const char **step)
 	bf->snd0[to] = r.snd_seq;
 	bf->rcv0[to] = bf->top[to] = r.rcv_seq;
 	bf->shut[to] = border_window_is_shut(f, to, r.told_wnd);
+	bf->wnd0[to] = r.snd_wnd;
 	bf->win0[to] = (uint16_t)MIN(r.snd_wnd >> r.wscale_peer, 65535U);
 	return rc;
 }
@@ -150,7 +151,10 @@ static void promote_go(struct border_flow *bf)
 	border_deliver_held(bf);
 	for (d = 0; d < 2; d++)
 		if (bf->shut[d])
-			border_poke(bf, d);
+			border_poke(bf, &(struct border_probe){ .to = d,
+							       .una = bf->snd0[d],
+							       .ack = bf->rcv0[d],
+							       .win = bf->wnd0[d] });
 	border_late(bf);
 	hist_add(&f->gw->insert_us, clock_us() - bf->start_us);
 	border_done(bf, NULL);

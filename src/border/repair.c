@@ -177,7 +177,7 @@ void repair_clamp_window(int fd, uint32_t bytes)
 
 void repair_limit_unsent(int fd, uint32_t bytes)
 {
-	repair_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes == UINT32_MAX ? 0 : (int)MIN(bytes, (uint32_t)INT32_MAX));
+	repair_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)MIN(bytes, (uint32_t)INT32_MAX));
 }
 
 int repair_queues(int fd, struct repair_queues *q)

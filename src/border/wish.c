@@ -12,9 +12,11 @@
  *   turn     It may leave, but WISH_LEAVING_MAX others are under way. Each needs the daemon's
  *            attention for a while, and has it sooner when not all have it at once.
  *   calm     Megabytes may stand in the sockets, and nothing new reaches the ends while they drain. So the
- *            sockets are told to take little at a time, from their peers and from the stream, and the
- *            connection runs on until little is left in them and nothing is missing (a loss shows as a gap
- *            in what was received): the hold that follows is as short as a round trip.
+ *            sockets are told to take little at a time, from the stream and from their peers (nothing, as long as much
+ *            waits to be read: a small window alone would move on with what arrives), and the
+ *            connection runs on, for up to `timeout hold`, until little is left in them and nothing is missing (a loss shows as a gap
+ *            in what was received): the hold that follows is as short as a round trip. A receiver that
+ *            takes nothing would make it long, so it is not begun then.
  *   again    It did not come to rest in time, or a message began. What carries no
  *            messages is asked again after a pause, and so is what an operator's command waits for. A message
  *            has its own rules to ask.
@@ -29,10 +31,10 @@
 
 #define WISH_LEAVING_MAX 256
 #define WISH_ASKED_US 20000
-#define WISH_CALM_US 500000
 #define WISH_SMALL (128 << 10)    /* bytes in a socket that drain in a moment */
 #define WISH_UNSENT (64 << 10)
 #define WISH_CLAMP_MIN 4096
+#define WISH_SHUT 1               /* the kernel makes it a kilobyte: less than a segment */
 #define WISH_UNCLAMP (1U << 30)
 #define WISH_PAUSE_MIN 5          /* 32 ms */
 #define WISH_TRIES_US 3000000     /* for how long a command tries */
@@ -76,28 +78,50 @@ void border_wish_turns(struct worker *w, struct task *t)
 
 /* ---- giving up ---- */
 
+/* How much of window side d is offered. Whoever is far ahead of the other end may send no more: bytes for that end are
+ * there. A small window lets the rest go on, so that the drain of one direction is not a standstill of the other. */
+static void wish_clamp(struct border_flow *bf, int d, const struct repair_queues *q, uint32_t wnd)
+{
+	bool was_shut = bf->clamp[d] == WISH_SHUT;
+
+	if (wnd == bf->clamp[d])
+		return;
+	bf->clamp[d] = wnd;
+	repair_clamp_window(bf->fd[d], wnd);
+	/* it reads no more that would make it say so */
+	if (was_shut && q)
+		border_poke(bf, &(struct border_probe){ .to = d,
+						       .una = bf->snd0[d] + q->acked,
+						       .ack = bf->rcv0[d] + q->received,
+						       .win = q->snd_wnd });
+}
+
 static void wish_narrow(struct border_flow *bf, const struct repair_queues q[2])
 {
 	int d;
 
-	bf->narrow = true;
 	for (d = 0; d < 2; d++) {
 		/* not more than the other end takes, or what is held would overrun it when it is let go */
 		uint32_t wnd = q[!d].snd_wnd ? q[!d].snd_wnd : WISH_SMALL;
 
-		repair_clamp_window(bf->fd[d], MAX(MIN(wnd, (uint32_t)WISH_SMALL), WISH_CLAMP_MIN));
-		repair_limit_unsent(bf->fd[d], WISH_UNSENT);
+		wnd = q[d].readable > WISH_SMALL ? WISH_SHUT : MAX(MIN(wnd, (uint32_t)WISH_SMALL), WISH_CLAMP_MIN);
+		if (bf->clamp[d] != WISH_SHUT || wnd != WISH_SHUT || q[d].readable < WISH_SMALL / 2)
+			wish_clamp(bf, d, &q[d], wnd);
+		if (!bf->narrow)
+			repair_limit_unsent(bf->fd[d], WISH_UNSENT);
 	}
+	bf->narrow = true;
 }
 
 void border_wish_off(struct border_flow *bf)
 {
+	struct repair_queues q[2];
+	bool known = !bf->narrow || border_leave_look(bf, q) == 0;
 	int d;
 
-	for (d = 0; d < 2 && bf->narrow; d++) {
-		repair_clamp_window(bf->fd[d], WISH_UNCLAMP);
-		repair_limit_unsent(bf->fd[d], UINT32_MAX);
-	}
+	/* what is unsent stays limited: a slow receiver's megabytes need not have gone when it is asked again */
+	for (d = 0; d < 2 && bf->narrow; d++)
+		wish_clamp(bf, d, known ? &q[d] : NULL, WISH_UNCLAMP);
 	bf->asked_us = bf->calm_us = 0;
 	bf->hold_client = bf->narrow = bf->again = false;
 	border_unwatch(bf);
@@ -222,13 +246,13 @@ static void wish_calm(struct border_flow *bf)
 		border_wish_failed(bf, "socket");
 		return;
 	}
-	late = clock_us() - bf->calm_us > WISH_CALM_US;
+	late = clock_us() - bf->calm_us > (uint64_t)gateway_timeout(bf->f->gw, FLOW_TMR_HOLD) * 1000;
 	calm = wish_is_calm(bf, q);
 	if (calm && (late || !wish_has_gap(bf, q)))
 		border_leave_hold(bf, q);
 	else if (late)
 		border_wish_failed(bf, "busy");
-	else if (!bf->narrow)
+	else
 		wish_narrow(bf, q);
 }
 
