@@ -60,6 +60,20 @@ for addr in $S4 $S6; do
 	brief "$addr: longest stall, ms" "$(word s2c_gap_ms "$(cat "$T/ramp.log")")" 1000
 done
 
+# the kernel's alone: nothing of it is ours to hurt
+for addr in $S4 $S6; do
+	rm -f "$T/get.log"
+	spawn get client "$tools/httpka" $addr 80 /download
+	get=$spawn_pid
+	wait_for 5 flow_is true offloaded
+	forged
+	wait $get
+	is "$addr: an offloaded download is whole" "$(word sha256 "$(cat "$T/get.log")")" "$big_sum"
+done
+more "what no receiver would accept is counted" "$(ctl show info | sed -n 's/^ForgedSegments: //p')" 1000
+more "what is broken in form, too" "$(ctl show info | sed -n 's/^UnknownPackets: //p')" 1000
+more "by gateway and reason" "$(gateway '.unsupported["bad-tcp"]')" 1000
+
 # a flood of SYNs for no connection
 for port in $(seq 2000 2040); do
 	on client "$tools/forge" -n 5 $C4 "$port" $S4 80 syn rst cut option-zero
