@@ -19,7 +19,8 @@
  *   LEAVING     border and hold exist. Left by border only: WATCHED or TRANSLATED, or PROMOTED again.
  *   TRANSLATED  as WATCHED, with xl active and xlate_by != NONE.
  *   OFFLOADED   seen == NONE: nothing is queued but what the kernel forgot. Left by a SYN of a new
- *               connection, a recall (-> WATCHED, recalled), the offload timer.
+ *               connection, a recall (-> WATCHED or TRANSLATED, recalled), the offload timer. With xlate_by
+ *               KERNEL it is shown and counted as translated (handover.h).
  *   CLOSING     FINs or RST seen; packets pass, translated where xl is active. Left by the close timer.
  *
  * `seen` and `xlate_by` are attributes of their own: what of the flow is queued to us, and who adjusts
@@ -106,6 +107,7 @@ struct flow {
 	uint32_t set_mark, set_mask; /* set-mark: of packets and sockets from here on; set_mask 0: nothing */
 	uint8_t tos;                 /* set-tos */
 	bool has_tos;
+	bool no_handover;            /* the kernel would not have its translation */
 	uint32_t in_if, out_if;      /* of the first packet */
 	uint64_t created_ms, touched_ms;
 	uint64_t packets[2], bytes[2]; /* as queued to us or carried by the pseudo sockets; bytes are payload */
@@ -163,6 +165,8 @@ void flow_remove(struct flow *f);
 /* Frees what was removed: at the end of a batch, when nobody has a pointer any more. */
 void flow_reap(struct flow_table *t);
 
+/* The state that users are shown, and that counters count. */
+enum flow_state flow_shown(const struct flow *f);
 /* The only one who changes the state: counts, checks with flow_assert(), starts the state's timer. */
 void flow_set_state(struct flow *f, enum flow_state st);
 void flow_assert(const struct flow *f);

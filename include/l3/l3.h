@@ -15,6 +15,7 @@
 #include "core/pool.h"
 #include "l3/flow.h"
 #include "l3/gateway.h"
+#include "l3/handover.h"
 #include "l3/offload.h"
 #include "l3/seg.h"
 #include "l3/trace.h"
@@ -72,6 +73,8 @@ struct l3 {
 	uint32_t mark_mask;
 	struct ct *ct;             /* owns; NULL: no tracker, or a test */
 	struct offload offload;
+	bool kernel_xlate;         /* the kernel can adjust sequence numbers */
+	const char *no_kernel_xlate; /* else: why not; a static text */
 	struct steer *steer;       /* owns; NULL: nothing is steered */
 	struct buf steered;        /* owns: the plan in force, as text; grown */
 	struct l3_steering *steering; /* owns: a change of steering under way on the helper thread */

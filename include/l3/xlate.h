@@ -37,6 +37,7 @@ struct xlate_floor {
 struct xlate {
 	uint32_t delta[2];
 	struct xlate_floor floor[2];
+	bool clean[2]; /* a segment of direction d came that is beyond its floors: see xlate_note() */
 };
 
 /* Does <x> change anything at all? */
@@ -47,6 +48,13 @@ bool xlate_active(const struct xlate *x);
 void xlate_set(struct xlate *x, uint32_t cli_snd, uint32_t cli_rcv, uint32_t srv_snd, uint32_t srv_rcv);
 void xlate_set_ts_floor(struct xlate *x, int d, uint32_t tsval);
 void xlate_set_ack_floor(struct xlate *x, int d, uint32_t ack, uint16_t win);
+
+/* <s> of direction <d> has arrived, and was not changed yet: is it beyond the floors? Where both directions are, nothing that was
+ * sent before the demotion is expected any more, and deltas are all that is left to do. */
+void xlate_note(struct xlate *x, int d, const struct seg *s);
+bool xlate_settled(const struct xlate *x);
+/* Floors are not needed any more. */
+void xlate_drop_floors(struct xlate *x);
 
 /* Translates <s> of direction <d> in place. Marks SEG_F_DIRTY when something changed. */
 void xlate_apply(struct xlate *x, int d, struct seg *s);

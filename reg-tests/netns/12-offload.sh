@@ -76,6 +76,7 @@ for addr in $S4 $S6; do
 	sleep 0.3
 	"$tools/stctl" -t 30000 "$SOCK" trace flow "$(flow_by "$on_ramp" .id)" >"$T/trace" &
 	tracer=$!
+	wait_for 10 grep -q ' is offloaded' "$T/trace"
 	is "$addr: it is found by its state and port" "$(ctl show flow state offloaded dst $([ "${addr#*:}" = "$addr" ] && echo $addr || echo "[$addr]"):7 older 200 | grep -c state=)" 1
 	is "$addr: a connection forwarded at its SYN is promoted" "$(ctl promote flow "$(flow_by "$on_ramp" .id)" fe_bytes)" ""
 	is "$addr: it is" "$(flow_by "$on_ramp" .state)" promoted

@@ -54,8 +54,10 @@ int main(int argc, char **argv)
 	}
 	if (!send_all(fd, buf, strlen(buf)))
 		die("send: %s", strerror(errno));
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0) {
 		fwrite(buf, 1, n, stdout);
+		fflush(stdout); /* some answers come bit by bit */
+	}
 	if (n < 0)
 		die("no answer: %s", strerror(errno));
 	return fflush(stdout) ? EXIT_UNABLE : 0;

@@ -599,3 +599,91 @@ Test(l3_gateway, a_connection_whose_tos_is_set_stays_here_for_it)
 	cr_expect_str_eq(gt_promoted, "");
 	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
 }
+
+/* ---- handing a translated connection over ---- */
+
+/* A connection as a demotion leaves it, whose policy asks no more. */
+static struct flow *demoted(uint32_t cli_snd)
+{
+	struct flow *f;
+
+	gt_handshake();
+	f = gt_flow_1();
+	xlate_set(&f->xl, cli_snd, C1, S1, S1);
+	f->xl.delta[FLOW_CLIENT] = 0;
+	f->xlate_by = FLOW_XLATE_DAEMON;
+	xlate_set_ack_floor(&f->xl, FLOW_CLIENT, S1, 60000);
+	xlate_set_ack_floor(&f->xl, FLOW_SERVER, C1, 60000);
+	f->policy = FLOW_POL_NONE;
+	f->mark_class = f->want_class = MARK_HARD;
+	flow_set_state(f, FLOW_ST_TRANSLATED);
+	return f;
+}
+
+Test(l3_gateway, a_demoted_connection_without_deltas_is_offloaded_when_both_ends_have_gone_on)
+{
+	gt_up(RULES);
+	struct flow *f = demoted(S1);
+	uint32_t id = gt_c2s(C1, S1, SEG_ACK, "x");
+
+	cr_expect_eq(gt_got(id)->req, -1);
+	cr_expect_eq(f->state, FLOW_ST_TRANSLATED, "the server may still have old segments under way");
+	gt_s2c(S1, C1, SEG_ACK, NULL);
+	cr_expect_eq(f->state, FLOW_ST_OFFLOADED);
+	cr_expect_eq(f->xlate_by, FLOW_XLATE_NONE);
+	id = gt_c2s(C1 + 1, S1, SEG_ACK, NULL);
+	cr_expect_eq(gt_got(id)->req, MARK_OFFLOADED);
+}
+
+Test(l3_gateway, what_is_below_a_floor_shows_that_old_segments_are_under_way)
+{
+	gt_up(RULES);
+	struct flow *f = demoted(S1);
+
+	gt_c2s(C1, S1, SEG_ACK, "x");
+	gt_s2c(S1, C1 - 1, SEG_ACK, NULL);
+	cr_expect_eq(f->state, FLOW_ST_TRANSLATED);
+	gt_s2c(S1, C1, SEG_ACK, NULL);
+	cr_expect_eq(f->state, FLOW_ST_OFFLOADED);
+}
+
+Test(l3_gateway, with_deltas_it_stays_here_where_the_kernel_cannot_translate)
+{
+	gt_up(RULES);
+	struct flow *f = demoted(S1 + 100);
+
+	gt_c2s(C1, S1 + 100, SEG_ACK, "x");
+	gt_s2c(S1, C1 + 1, SEG_ACK, NULL);
+	gt_c2s(C1 + 1, S1 + 100, SEG_ACK, NULL);
+	cr_expect(xlate_settled(&f->xl));
+	cr_expect_eq(f->state, FLOW_ST_TRANSLATED);
+}
+
+Test(l3_gateway, what_the_kernel_translates_is_translated_here_when_it_comes_here)
+{
+	gt_up(RULES);
+	struct flow *f = demoted(S1 + 100);
+	uint32_t id;
+
+	f->xlate_by = FLOW_XLATE_KERNEL;
+	f->seen = FLOW_SEEN_NONE;
+	f->mark_class = f->want_class = MARK_OFFLOADED;
+	flow_set_state(f, FLOW_ST_OFFLOADED);
+	cr_expect_eq(gt_gw->by_state[FLOW_ST_TRANSLATED], 1, "it is counted for what it is");
+	cr_expect_eq(gt_gw->by_state[FLOW_ST_OFFLOADED], 0);
+
+	/* it stood in the queue at the handover */
+	id = gt_s2c(S1, C1, SEG_ACK, "late");
+	cr_expect_eq(gt_got(id)->action, PKTQ_ACCEPT);
+	cr_expect_gt(gt_got(id)->len, 0, "translated");
+	cr_expect_eq(f->state, FLOW_ST_OFFLOADED);
+
+	/* the tracker has forgotten it */
+	id = gt_in(&(struct pkt){ .reverse = true, .seq = S1 + 4, .ack = C1, .flags = SEG_ACK, .win = 60000, .data = "more",
+				  .data_len = 4 }, PKTQ_HOOK_FORWARD);
+	cr_expect_eq(gt_got(id)->req, MARK_HARD);
+	cr_expect_gt(gt_got(id)->len, 0);
+	cr_expect_eq(f->state, FLOW_ST_TRANSLATED);
+	cr_expect_eq(f->xlate_by, FLOW_XLATE_DAEMON);
+	cr_expect_eq(gt_gw->by_state[FLOW_ST_TRANSLATED], 1);
+}

@@ -251,7 +251,7 @@ void border_recall_poll(struct border_flow *bf)
 	struct flow *f = bf->f;
 	const char *why;
 
-	if (f->state != FLOW_ST_WATCHED) {
+	if (f->state != FLOW_ST_WATCHED && f->state != FLOW_ST_TRANSLATED) {
 		border_recall_over(bf, "closing");
 	} else if (seqtrk_known(&f->trk)) {
 		f->recalled = false;

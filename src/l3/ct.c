@@ -200,7 +200,7 @@ static uint8_t ct_read_tuple(const struct nlattr *nest, struct addr *src, struct
 /* false: not TCP */
 static bool ct_read_entry(const struct nlmsghdr *nlh, struct ct_entry *e)
 {
-	struct ct_attrs t = { 0 }, info, tcp;
+	struct ct_attrs t = { 0 }, info, tcp, adj;
 	const struct nlattr *a;
 	unsigned d;
 	uint8_t proto;
@@ -223,6 +223,10 @@ static bool ct_read_entry(const struct nlmsghdr *nlh, struct ct_entry *e)
 		e->wscale[d] = a ? mnl_attr_get_u8(a) : 0;
 		a = ct_at(&tcp, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL + d, sizeof(struct nf_ct_tcp_flags));
 		e->tcp_flags[d] = a ? ((const struct nf_ct_tcp_flags *)mnl_attr_get_payload(a))->flags : 0;
+	}
+	for (d = 0; d < 2; d++) {
+		adj = ct_nest(t.at[CTA_SEQ_ADJ_ORIG + d]);
+		e->adjust[d] = (int32_t)ct_u32(&adj, CTA_SEQADJ_OFFSET_AFTER);
 	}
 	/* a binding that changes nothing has the status bit of its kind all the same: compare */
 	e->nat = e->reply_src.family && !(addr_eq(&e->src, &e->reply_dst) && addr_eq(&e->dst, &e->reply_src));
@@ -318,6 +322,57 @@ int ct_delete(struct ct *ct, const struct addr *src, const struct addr *dst)
 		return rc;
 	nlh = ct_msg(buf, IPCTNL_MSG_CT_DELETE, src->family);
 	ct_put_tuple(nlh, CTA_TUPLE_ORIG, src, dst);
+	return ct_ask(ct, nlh, &an);
+}
+
+static void ct_put_tcp(struct nlmsghdr *nlh, const struct ct_entry *e)
+{
+	struct nlattr *info = mnl_attr_nest_start(nlh, CTA_PROTOINFO), *tcp = mnl_attr_nest_start(nlh, CTA_PROTOINFO_TCP);
+	unsigned d;
+
+	mnl_attr_put_u8(nlh, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
+	for (d = 0; d < 2; d++) {
+		struct nf_ct_tcp_flags flags = { .flags = e->tcp_flags[d] | IP_CT_TCP_FLAG_BE_LIBERAL, .mask = 0xff };
+
+		mnl_attr_put_u8(nlh, CTA_PROTOINFO_TCP_WSCALE_ORIGINAL + d, e->wscale[d]);
+		mnl_attr_put(nlh, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL + d, sizeof(flags), &flags);
+	}
+	mnl_attr_nest_end(nlh, tcp);
+	mnl_attr_nest_end(nlh, info);
+}
+
+/* The same before and after the place where it begins: it holds for every segment. */
+static void ct_put_adjust(struct nlmsghdr *nlh, uint16_t attr, uint32_t at, int32_t adjust)
+{
+	struct nlattr *nest = mnl_attr_nest_start(nlh, attr);
+
+	mnl_attr_put_u32(nlh, CTA_SEQADJ_CORRECTION_POS, htonl(at));
+	mnl_attr_put_u32(nlh, CTA_SEQADJ_OFFSET_BEFORE, htonl((uint32_t)adjust));
+	mnl_attr_put_u32(nlh, CTA_SEQADJ_OFFSET_AFTER, htonl((uint32_t)adjust));
+	mnl_attr_nest_end(nlh, nest);
+}
+
+int ct_create(struct ct *ct, const struct ct_entry *e, const uint32_t at[2])
+{
+	struct ct_answer an = { 0 };
+	char buf[CT_MSG_SIZE];
+	struct nlmsghdr *nlh;
+	int rc = ct_check(&e->src, &e->dst);
+
+	if (rc < 0)
+		return rc;
+	nlh = ct_msg(buf, IPCTNL_MSG_CT_NEW, e->src.family);
+	nlh->nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
+	ct_put_tuple(nlh, CTA_TUPLE_ORIG, &e->src, &e->dst);
+	ct_put_tuple(nlh, CTA_TUPLE_REPLY, &e->reply_src, &e->reply_dst);
+	mnl_attr_put_u32(nlh, CTA_STATUS, htonl(IPS_ASSURED | IPS_SEEN_REPLY | IPS_CONFIRMED));
+	mnl_attr_put_u32(nlh, CTA_TIMEOUT, htonl(e->timeout_s));
+	mnl_attr_put_u32(nlh, CTA_MARK, htonl(e->mark));
+	ct_put_tcp(nlh, e);
+	if (e->adjust[0] || e->adjust[1]) {
+		ct_put_adjust(nlh, CTA_SEQ_ADJ_ORIG, at[0], e->adjust[0]);
+		ct_put_adjust(nlh, CTA_SEQ_ADJ_REPLY, at[1], e->adjust[1]);
+	}
 	return ct_ask(ct, nlh, &an);
 }
 

@@ -245,20 +245,34 @@ static int decide_mark(struct flow *f, enum mark_class cls)
 	return ct_set_mark(l3->ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], mark_bits(l3->mark_mask, cls), l3->mark_mask);
 }
 
-const char *l3_recall(struct flow *f)
+static void decide_recalled(struct flow *f)
 {
-	const char *why = f->trk.f & SEQTRK_C_SYNACK ? NULL : l3_adopt(f); /* it was forwarded before its SYN-ACK */
-	int rc = why ? 0 : decide_mark(f, MARK_OURS);
-
-	if (why)
-		return why;
-	if (rc < 0)
-		return rc == -ENOENT ? "not-tracked" : "recall";
-	f->mark_class = f->want_class = MARK_OURS;
 	f->seen = FLOW_SEEN_ALL;
 	f->policy = FLOW_POL_NONE;
 	f->recalled = true;
 	seqtrk_relearn(&f->trk);
+}
+
+const char *l3_recall(struct flow *f)
+{
+	const char *why = f->trk.f & SEQTRK_C_SYNACK ? NULL : l3_adopt(f); /* it was forwarded before its SYN-ACK */
+	int rc;
+
+	if (why)
+		return why;
+	if (f->xlate_by == FLOW_XLATE_KERNEL) {
+		f->recalled = true; /* border has it already */
+		why = handover_back(f);
+		f->recalled = false;
+		if (!why)
+			decide_recalled(f);
+		return why;
+	}
+	rc = decide_mark(f, MARK_OURS);
+	if (rc < 0)
+		return rc == -ENOENT ? "not-tracked" : "recall";
+	f->mark_class = f->want_class = MARK_OURS;
+	decide_recalled(f);
 	flow_set_state(f, FLOW_ST_WATCHED);
 	return NULL;
 }

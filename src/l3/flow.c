@@ -142,8 +142,8 @@ struct flow *flow_new(struct flow_table *t, struct gateway *gw, const struct add
 	htable_insert(&t->by_id, &f->by_id, flow_hash_id(t, f->id));
 	list_add_tail(&t->all, &f->all);
 	t->count++;
-	t->by_state[f->state]++;
-	gw->by_state[f->state]++;
+	t->by_state[flow_shown(f)]++;
+	gw->by_state[flow_shown(f)]++;
 	flow_set_timer(f, FLOW_TMR_SYN);
 	return f;
 }
@@ -191,8 +191,8 @@ void flow_remove(struct flow *f)
 	list_del(&f->all);
 	list_del(&f->tmr);
 	t->count--;
-	t->by_state[f->state]--;
-	f->gw->by_state[f->state]--;
+	t->by_state[flow_shown(f)]--;
+	f->gw->by_state[flow_shown(f)]--;
 	f->gw->flows--;
 	f->dead = true;
 	list_add_tail(&t->dead, &f->all);
@@ -218,6 +218,13 @@ void flow_reap(struct flow_table *t)
 	}
 }
 
+enum flow_state flow_shown(const struct flow *f)
+{
+	bool kernel = f->state == FLOW_ST_OFFLOADED && f->xlate_by == FLOW_XLATE_KERNEL;
+
+	return kernel ? FLOW_ST_TRANSLATED : (enum flow_state)f->state;
+}
+
 void flow_set_state(struct flow *f, enum flow_state st)
 {
 	struct flow_table *t = flow_table_of(f);
@@ -226,13 +233,13 @@ void flow_set_state(struct flow *f, enum flow_state st)
 		return;
 	if (f->state != st)
 		trace_step(f, "%s -> %s", flow_state_name[f->state], flow_state_name[st]);
-	t->by_state[f->state]--;
-	f->gw->by_state[f->state]--;
+	t->by_state[flow_shown(f)]--;
+	f->gw->by_state[flow_shown(f)]--;
 	if (st == FLOW_ST_CLOSING && f->state != st)
 		f->was = f->state;
 	f->state = st;
-	t->by_state[st]++;
-	f->gw->by_state[st]++;
+	t->by_state[flow_shown(f)]++;
+	f->gw->by_state[flow_shown(f)]++;
 	flow_set_timer(f, flow_state_timer[st]);
 	flow_assert(f);
 }
@@ -255,7 +262,7 @@ void flow_assert(const struct flow *f)
 		BUG_ON(!f->border || !f->hold);
 		break;
 	case FLOW_ST_TRANSLATED:
-		BUG_ON(f->border);
+		BUG_ON(f->border && !f->recalled);
 		BUG_ON(f->xlate_by == FLOW_XLATE_NONE);
 		break;
 	case FLOW_ST_OFFLOADED:

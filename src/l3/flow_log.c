@@ -114,7 +114,7 @@ static bool flow_log_packets(const struct flow_log *l, struct buf *out)
 
 static bool flow_log_state(const struct flow_log *l, struct buf *out)
 {
-	return buf_printf(out, "%s", flow_state_name[l->f->state == FLOW_ST_CLOSING ? l->f->was : l->f->state]);
+	return buf_printf(out, "%s", flow_state_name[l->f->state == FLOW_ST_CLOSING ? l->f->was : flow_shown(l->f)]);
 }
 
 /* log-format's tags: HAProxy's where it has them */

@@ -155,6 +155,7 @@ static int gateway_common(struct l3 *l3, struct epoch *ep, struct diag *d)
 		diag_warn(d, NULL, 0, "gateway : connection tracker: %s; offloaded flows cannot be called back", strerror(-rc));
 	else
 		offload_open(l3, d);
+	l3->kernel_xlate = handover_selftest(l3->ct, &l3->no_kernel_xlate);
 	return 0;
 }
 

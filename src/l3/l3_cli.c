@@ -38,7 +38,7 @@ static void l3_cli_flow_json(struct cli_ctx *ctx, const struct flow *f)
 	json_obj_open(j, NULL);
 	json_uint(j, "id", f->id);
 	json_str(j, "gateway", str_c(f->gw->name));
-	json_str(j, "state", str_c(flow_state_name[f->state]));
+	json_str(j, "state", str_c(flow_state_name[flow_shown(f)]));
 	json_str(j, "src", str_c(addr_print(&f->side[FLOW_CLIENT], src)));
 	json_str(j, "dst", str_c(addr_print(&f->side[FLOW_SERVER], dst)));
 	json_str(j, "frontend", str_c(f->frontend ? f->frontend : ""));
@@ -64,7 +64,7 @@ static void l3_cli_flow_text(struct cli_ctx *ctx, const struct flow *f)
 	buf_printf_grow(ctx->out,
 			"%" PRIu64 ": gw=%s state=%s src=%s dst=%s fe=%s promotions=%u demotions=%u delta_c2s=%d delta_s2c=%d "
 			"packets=%" PRIu64 " bytes=%" PRIu64 " age=%" PRIu64 "ms%s%s\n",
-			f->id, f->gw->name, flow_state_name[f->state], addr_print(&f->side[FLOW_CLIENT], src),
+			f->id, f->gw->name, flow_state_name[flow_shown(f)], addr_print(&f->side[FLOW_CLIENT], src),
 			addr_print(&f->side[FLOW_SERVER], dst), f->frontend ? f->frontend : "-", f->promotions, f->demotions,
 			xlate_delta(&f->xl, FLOW_CLIENT), xlate_delta(&f->xl, FLOW_SERVER), f->packets[0] + f->packets[1],
 			f->bytes[0] + f->bytes[1], l3_cli_age(f), f->refused ? " refused=" : "", f->refused ? f->refused : "");
@@ -240,6 +240,7 @@ static void l3_cli_gateway_json(struct cli_ctx *ctx, const struct gateway *gw)
 	l3_cli_hist_json(j, "stall_us", &gw->stall_us);
 	l3_cli_stalls_json(j, gw);
 	l3_cli_reasons_json(j, "unsupported", &gw->unsupported);
+	json_str(j, "translation", str_c(gw->l3->kernel_xlate ? "kernel" : "daemon"));
 	json_uint(j, "overflow", gw->overflow);
 	json_obj_open(j, "dry_run");
 	for (i = GATEWAY_ACT_WATCH + 1; i < GATEWAY_ACT_COUNT; i++)
@@ -300,7 +301,9 @@ static void l3_cli_gateway_text(struct cli_ctx *ctx, const struct gateway *gw)
 	buf_printf_grow(out, "  flows:");
 	for (i = 0; i < FLOW_ST_COUNT; i++)
 		buf_printf_grow(out, " %s %u", flow_state_name[i], gw->by_state[i]);
-	buf_printf_grow(out, "\n");
+	buf_printf_grow(out, "\n  translation: %s%s%s%s\n", gw->l3->kernel_xlate ? "kernel" : "daemon",
+			gw->l3->no_kernel_xlate ? " (" : "", gw->l3->no_kernel_xlate ? gw->l3->no_kernel_xlate : "",
+			gw->l3->no_kernel_xlate ? ")" : "");
 	l3_cli_hist_text(out, "insert_us", &gw->insert_us);
 	l3_cli_hist_text(out, "remove_us", &gw->remove_us);
 	l3_cli_hist_text(out, "stall_us", &gw->stall_us);

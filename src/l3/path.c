@@ -240,6 +240,9 @@ void l3_watch(struct visit *v)
 	path_follow(v, r, nxt, fresh);
 	if (!v->judged)
 		l3_forward(v);
+	/* v has its verdict, and belongs to the entry from before; in FORWARD it may still have to make one */
+	if (v->p->hook == PKTQ_HOOK_PREROUTING && handover_wanted(f))
+		handover_now(f);
 }
 
 /* Does a SYN begin a new connection? The tracker does not follow what pseudo sockets carry. */
@@ -254,6 +257,19 @@ static bool path_is_reborn(const struct visit *v)
 	return seqtrk_judge(&v->f->trk, v->d, &v->s, path_xlate(v->f)) == SEQTRK_NEW_SYN;
 }
 
+/* The kernel translates the flow, but for this packet: it had another entry, from before the handover (what is queued by class
+ * in PREROUTING); or there is none any more. */
+static void path_translated(struct visit *v)
+{
+	if (v->p->hook == PKTQ_HOOK_FORWARD && !handover_stands(v->f)) {
+		handover_lost(v->f);
+		l3_watch(v);
+		return;
+	}
+	xlate_apply(&v->f->xl, v->d, &v->s);
+	l3_accept(v);
+}
+
 static void path_offloaded(struct visit *v)
 {
 	const struct seqtrk_side *cli = &v->f->trk.side[FLOW_CLIENT];
@@ -266,7 +282,10 @@ static void path_offloaded(struct visit *v)
 	}
 	/* on its way into the queue when the mark was set, or the tracker forgot */
 	offload_seen(v->f);
-	l3_forward(v);
+	if (v->f->xlate_by == FLOW_XLATE_KERNEL)
+		path_translated(v);
+	else
+		l3_forward(v);
 }
 
 static void path_closing(struct visit *v)
@@ -303,8 +322,10 @@ void l3_flow_packet(struct visit *v)
 {
 	struct flow *f = v->f;
 
-	if (f->xlate_by == FLOW_XLATE_DAEMON)
+	if (f->xlate_by == FLOW_XLATE_DAEMON) {
+		xlate_note(&f->xl, v->d, &v->s);
 		path_lift(v);
+	}
 	switch ((enum flow_state)f->state) {
 	case FLOW_ST_PROMOTED:
 	case FLOW_ST_LEAVING:
@@ -371,7 +392,7 @@ static void path_quote(struct visit *v)
 
 	if (quote_parse(&q, v->p->data, v->p->len, v->p->full_len) != SEG_OK)
 		v->l3->unknown[SEG_NOT_TCP]++;
-	else if ((f = flow_lookup(&v->l3->flows, &q.src, &q.dst, &d)) && f->xlate_by == FLOW_XLATE_DAEMON &&
+	else if ((f = flow_lookup(&v->l3->flows, &q.src, &q.dst, &d)) && f->xlate_by != FLOW_XLATE_NONE &&
 		 quote_xlate(&q, d, &f->xl))
 		v->s.f |= SEG_F_DIRTY;
 	l3_accept(v);

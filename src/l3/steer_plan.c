@@ -171,6 +171,9 @@ static void gen_jumps(struct steer_gen *g)
 	buf_printf_grow(o, "-A PREROUTING ! -i lo -p tcp -j STANDIN_PRE\n");
 	buf_printf_grow(o, "-A PREROUTING ! -i lo -p %s -m connmark --mark %s -j STANDIN_ICMP\n",
 			steer_fam[g->fam].icmp, mk(g, MARK_HARD, MARK_CLASS).s);
+	/* the kernel adjusts sequences, but not those that an error quotes */
+	buf_printf_grow(o, "-A PREROUTING ! -i lo -p %s -m connmark --mark %s -j STANDIN_SOFTQ\n",
+			steer_fam[g->fam].icmp, mk(g, MARK_OFFLOADED, MARK_CLASS).s);
 	/* on its way to a pseudo socket, but somebody took our route away: its other end must not see it */
 	buf_printf_grow(o, "-A FORWARD -m mark --mark %s -j STANDIN_LOST\n", mk(g, MARK_LOCAL, MARK_ALL).s);
 	buf_printf_grow(o, "-A FORWARD -p tcp -m conntrack --ctstate INVALID,NEW -j STANDIN_FWD\n");

@@ -33,6 +33,7 @@ void xlate_set(struct xlate *x, uint32_t cli_snd, uint32_t cli_rcv, uint32_t srv
 {
 	x->delta[0] = srv_snd - cli_rcv;
 	x->delta[1] = cli_snd - srv_rcv;
+	x->clean[0] = x->clean[1] = false;
 }
 
 void xlate_set_ts_floor(struct xlate *x, int d, uint32_t tsval)
@@ -85,6 +86,30 @@ static void xlate_sack(uint32_t delta, struct seg *s)
 		seg_sack(s, i, &left, &right);
 		seg_set_sack(s, i, left - delta, right - delta);
 	}
+}
+
+void xlate_note(struct xlate *x, int d, const struct seg *s)
+{
+	const struct xlate_floor *fl = &x->floor[d];
+
+	if ((s->flags & (SEG_ACK | SEG_RST | SEG_SYN)) != SEG_ACK)
+		return;
+	if (fl->has_ack && seq_lt(s->ack - x->delta[!d], fl->ack))
+		return;
+	if (fl->has_ts && (!(s->opts & SEG_OPT_TS) || seq_lt(s->tsval, fl->ts)))
+		return;
+	x->clean[d] = true;
+}
+
+bool xlate_settled(const struct xlate *x)
+{
+	return x->clean[0] && x->clean[1];
+}
+
+void xlate_drop_floors(struct xlate *x)
+{
+	for (int d = 0; d < 2; d++)
+		x->floor[d].has_ts = x->floor[d].has_ack = false;
 }
 
 void xlate_apply(struct xlate *x, int d, struct seg *s)
