@@ -110,7 +110,9 @@ struct flow {
 	bool no_handover;            /* the kernel would not have its translation */
 	uint32_t in_if, out_if;      /* of the first packet */
 	uint64_t created_ms, touched_ms;
-	uint64_t packets[2], bytes[2]; /* as queued to us or carried by the pseudo sockets; bytes are payload */
+	uint64_t packets[2];         /* as queued to us */
+	uint64_t bytes[2];           /* payload: as queued to us, or as pseudo sockets sent it on; of those in use now, see
+				      * l3_flow_bytes() */
 	struct seqtrk trk;
 	struct xlate xl;
 	struct hold *hold;           /* owns: packets without a verdict; NULL: none */

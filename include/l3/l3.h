@@ -52,6 +52,8 @@ struct l3_border_ops {
 	bool (*lingers)(const struct flow *f);
 	/* PROMOTED, LEAVING, or CLOSING with pseudo sockets: does a SYN of side <d> begin a new connection? */
 	bool (*replaced)(const struct flow *f, int d);
+	/* Payload bytes of each side that its pseudo sockets sent on so far: adds them to <bytes>. For flows with border. */
+	void (*carried)(const struct flow *f, uint64_t bytes[2]);
 	/* The record of a flow with border or sockets goes away (time is over, a new connection on the same addresses,
 	 * end of the daemon): let go of everything. */
 	void (*release)(struct flow *f);
@@ -162,6 +164,8 @@ void l3_flow_gone(struct flow *f, const char *how);
 /* For commands: the flow whose id is <word>; NULL and answered when there is none. */
 struct cli_ctx;
 struct flow *l3_cli_find(struct cli_ctx *ctx, const char *word);
+/* Payload bytes of each side so far: as they passed, and what pseudo sockets carry now. */
+void l3_flow_bytes(const struct flow *f, uint64_t bytes[2]);
 /* One line for a flow that ended (flow_log.c). */
 void l3_log_end(struct flow *f);
 /* Resets towards both ends, from the tracker's numbers. */

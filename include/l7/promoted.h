@@ -78,6 +78,7 @@ bool stream_quiet(const struct stream *s);
 bool stream_may_leave(const struct stream *s);
 /* Mode tcp, or a tunnel: no message begins or ends in what it carries. */
 bool stream_is_opaque(const struct stream *s);
+void stream_bytes(const struct stream *s, uint64_t bytes[2]); /* sent on since it was promoted: of [0] the client, [1] the server */
 void stream_detach(struct stream *s, struct stream_resume *out);
 void stream_kill(struct stream *s);       /* ends it now, as `shutdown session`; ended() is called */
 

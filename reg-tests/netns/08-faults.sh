@@ -13,19 +13,9 @@ on_wire() {
 	standin_up -f "$top/conf/demo.cfg"
 	for addr in $S4 $S6; do
 		capture_on client
-		# a machine that is busy elsewhere may be done with the bytes before they were promoted and demoted
-		for try in 1 2 3; do
-			rm -f "$T/ramp.log"
-			spawn ramp client "$tools/ramp" call $addr 7 $4
-			call=$spawn_pid
-			cycle 0.1
-			wait $call
-			right=$?
-			[ $right -eq 0 ] && [ "$cycles" -lt "${6:-3}" ] || break
-		done
-		is "$1, $addr: every byte in its place" $right 0
+		cycle_ramp "${6:-3}" 0.1 $addr $4
+		is "$1, $addr: every byte in its place" $ramped 0
 		capture_off
-		said=$(cat "$T/ramp.log")
 		cycled "$1, $addr" "${6:-3}"
 		brief "$1, $addr: longest stall there, ms" "$(word c2s_gap_ms "$said")" "$5"
 		brief "$1, $addr: longest stall back, ms" "$(word s2c_gap_ms "$said")" "$5"

@@ -164,17 +164,13 @@ is "every byte in its place" $? 0
 ip -n "$ID-client" route change default via $G4 advmss 400
 ip -n "$ID-client" -6 route change default via $G6 advmss 400
 for addr in $S4 $S6; do
-	rm -f "$T/ramp.log"
 	capture_on client server
-	spawn ramp client "$tools/ramp" call $addr 7 3m@3m 30m
-	call=$spawn_pid
-	cycle 0.05
-	wait $call
-	is "$addr: segments of 400 bytes: every byte in its place" $? 0
+	cycle_ramp 3 0.05 $addr 3m@3m 30m
+	is "$addr: segments of 400 bytes: every byte in its place" $ramped 0
 	capture_off
-	more "$addr: cycles" "$cycles" 3
-	wire_clean client
-	wire_clean server
+	cycled "$addr" 3
+	wire_clean client $try
+	wire_clean server $try
 done
 ip -n "$ID-client" route change default via $G4
 ip -n "$ID-client" -6 route change default via $G6

@@ -441,6 +441,23 @@ cycle() {
 		sleep "${1:-0.05}"
 	done
 }
+# cycle_ramp AT_LEAST PAUSE ADDR C2S S2C: a ramp to port 7 of ADDR that is promoted and demoted all the while; another one
+# if that was done too early for AT_LEAST times, at most five. How often in sum in $cycles, what ramp said in
+# $said, its worst status in $ramped.
+cycle_ramp() {
+	cycled_before=0 ramped=0
+	for try in 1 2 3 4 5; do
+		rm -f "$T/ramp.log"
+		spawn ramp client "$tools/ramp" call "$3" 7 "$4" "$5"
+		call=$spawn_pid
+		cycle "$2"
+		wait "$call" || ramped=$?
+		said=$(cat "$T/ramp.log")
+		cycles=$((cycles + cycled_before))
+		[ "$cycles" -lt "$1" ] && [ $ramped -eq 0 ] || break
+		cycled_before=$cycles
+	done
+}
 # cycle_step VERB STATE [FRONTEND]: 0 when the flow got there; else $cycle_end says why there is no use in trying again
 cycle_step() {
 	said=$("$tools/stctl" -t 20000 "$SOCK" "$1" flow "$cycle_id" ${3-} 2>&1)

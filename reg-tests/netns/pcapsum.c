@@ -8,7 +8,8 @@
  *
  *   src=A:P dst=A:P syn=N synack=N rst=N fin=N c2s=BYTES s2c=BYTES resent=N segments=N
  *
- * syn counts SYNs without ACK, synack those with, both ways; c2s and s2c are
+ * syn counts SYNs without ACK, synack those with, both ways; rst counts resets until both ends have sent
+ * their FIN (a segment that is late, or doubled, finds the socket gone after that); c2s and s2c are
  * the highest sequence number seen past the SYN's (FINs not counted); resent
  * are segments with data that end at or before data already seen. src is who
  * sent the first packet. Reads tcpdump's classic format, Ethernet or raw IP,
@@ -34,6 +35,7 @@ struct end {
 struct conn {
 	struct end end[2]; /* [0] sent the first packet */
 	unsigned syn, synack, rst, fin, resent, segments;
+	bool over[2]; /* sent its FIN */
 	bool based[2];
 	uint32_t base[2]; /* sequence number of the first byte */
 	uint64_t high[2]; /* highest offset seen, past base */
@@ -79,8 +81,9 @@ static void conn_segment(const struct end *src, const struct end *dst, const str
 	c->segments++;
 	c->syn += th->syn && !th->ack;
 	c->synack += th->syn && th->ack;
-	c->rst += th->rst;
+	c->rst += th->rst && !(c->over[0] && c->over[1]);
 	c->fin += th->fin;
+	c->over[dir] |= th->fin;
 	if (!c->based[dir] && !th->rst) {
 		c->based[dir] = true;
 		c->base[dir] = seq;

@@ -103,6 +103,7 @@ void border_deliver(struct visit *v)
 		seg_set_ack(&v->s, bf->snd0[v->d]);
 		seg_set_win(&v->s, bf->win0[v->d]);
 	}
+	v->f->bytes[v->d] -= v->s.data_len; /* it counts when the stream sends it on */
 	if (seq_gt(seg_end(&v->s), bf->top[v->d]))
 		bf->top[v->d] = seg_end(&v->s);
 	l3_to_socket(v);
@@ -267,8 +268,22 @@ static void border_release(struct flow *f)
 		border_close(bf);
 		border_flow_free(bf);
 	}
-	if (f->sockets)
+	if (f->sockets) {
 		border_sweep(border_of(f), f);
+		f->sockets = false;
+		border_of(f)->closing--;
+	}
+}
+
+void border_carried(const struct flow *f, uint64_t bytes[2])
+{
+	uint64_t n[2];
+
+	if (!f->border->s)
+		return;
+	stream_bytes(f->border->s, n);
+	bytes[0] += n[0];
+	bytes[1] += n[1];
 }
 
 static const struct l3_border_ops border_ops = {
@@ -279,6 +294,7 @@ static const struct l3_border_ops border_ops = {
 	.kill = border_kill,
 	.lingers = border_lingers,
 	.replaced = border_replaced,
+	.carried = border_carried,
 	.release = border_release,
 };
 
@@ -324,6 +340,32 @@ int border_worker_init(struct worker *w)
 	return 0;
 }
 
+/* What the kernel still delivers for connections that L7 closed needs us as long as it needs the steering: without,
+ * the ends' ACKs would reach each other, in numbers that mean nothing there. They are told by a reset instead. */
+static void border_end_sockets(struct border *b)
+{
+	struct flow *f;
+
+	list_for_each(f, &b->w->l3->flows.all, all) {
+		if (f->sockets)
+			border_sweep_last(b, f);
+		f->sockets = false;
+	}
+}
+
+/* A soft stop waits for the last byte. */
+static unsigned border_busy(struct worker *w)
+{
+	const struct border *b = w->border;
+	struct flow *f;
+
+	if (b->closing)
+		list_for_each(f, &w->l3->flows.all, all)
+			if (f->sockets && border_lingers(f))
+				return 1;
+	return 0;
+}
+
 void border_worker_destroy(struct worker *w)
 {
 	struct border *b = w->border;
@@ -338,6 +380,7 @@ void border_worker_destroy(struct worker *w)
 		else
 			border_release(bf->f);
 	}
+	border_end_sockets(b);
 	if (b->diag_fd >= 0)
 		close(b->diag_fd);
 	task_cancel(&b->late_task);
@@ -353,6 +396,7 @@ static struct layer border_layer = {
 	.order = LAYER_BORDER,
 	.init = border_worker_init,
 	.destroy = border_worker_destroy,
+	.busy = border_busy,
 };
 
 INITCALL border_init(void)

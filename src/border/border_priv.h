@@ -86,6 +86,7 @@ struct border {
 	struct list soon;       /* struct border_flow: to be looked at when the batch or the cycle ends */
 	struct list turns;      /* struct border_flow: may leave, when one that leaves is done */
 	unsigned leaving;       /* those with a slot */
+	unsigned closing;       /* flows without border whose sockets carry them to their end */
 	struct task soon_task;
 	struct task turn_task;
 	ev_timer timer;         /* the next look */
@@ -146,6 +147,9 @@ void border_leave_packet(struct visit *v);
 void border_leave_poll(struct border_flow *bf);
 void border_leave_cancel(struct border_flow *bf, const char *why);
 
+/* Adds what its stream carried so far, of each side. */
+void border_carried(const struct flow *f, uint64_t bytes[2]);
+
 /* ending.c */
 void border_ended(struct stream *s, void *owner, int fd[2], bool abort);
 bool border_lingers(const struct flow *f);
@@ -154,6 +158,9 @@ bool border_replaced(const struct flow *f, int d);
 /* sweep.c */
 int border_sweep_open(void); /* a descriptor, or -errno */
 void border_sweep(const struct border *b, const struct flow *f);
+/* The same when the daemon ends, and what they had to deliver with it: their peers are told by a reset, by the kernel or, where
+ * that takes them away without a word, from here. */
+void border_sweep_last(const struct border *b, const struct flow *f);
 /* What the kernel's socket that talks to side <d> is doing: TCP_TIME_WAIT, ...; 0: there is none (any more). */
 int border_socket_state(const struct border *b, const struct flow *f, int d);
 

@@ -32,6 +32,7 @@ void border_ended(struct stream *s, void *owner, int fd[2], bool abort)
 	struct flow *f = bf->f;
 	int d;
 
+	border_carried(f, f->bytes);
 	bf->s = NULL;
 	for (d = 0; d < 2; d++)
 		bf->fd[d] = fd[d];
@@ -45,6 +46,7 @@ void border_ended(struct stream *s, void *owner, int fd[2], bool abort)
 	border_done(bf, "ended");
 	border_flow_free(bf);
 	f->sockets = true;
+	border_of(f)->closing++;
 	l3_flow_end(f, f->end ? f->end : abort ? "aborted" : "closed");
 }
 

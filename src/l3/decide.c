@@ -111,6 +111,14 @@ void l3_flow_gone(struct flow *f, const char *how)
 
 /* ---- decisions ---- */
 
+void l3_flow_bytes(const struct flow *f, uint64_t bytes[2])
+{
+	bytes[0] = f->bytes[0];
+	bytes[1] = f->bytes[1];
+	if (f->border && f->gw->l3->border && f->gw->l3->border->carried)
+		f->gw->l3->border->carried(f, bytes);
+}
+
 void l3_promote_refused(struct flow *f, const char *why)
 {
 	f->refused = why;

@@ -34,7 +34,9 @@ static void l3_cli_flow_json(struct cli_ctx *ctx, const struct flow *f)
 {
 	char src[ADDR_STRLEN], dst[ADDR_STRLEN];
 	struct json *j = &ctx->j;
+	uint64_t bytes[2];
 
+	l3_flow_bytes(f, bytes);
 	json_obj_open(j, NULL);
 	json_uint(j, "id", f->id);
 	json_str(j, "gateway", str_c(f->gw->name));
@@ -47,7 +49,7 @@ static void l3_cli_flow_json(struct cli_ctx *ctx, const struct flow *f)
 	json_int(j, "delta_c2s", xlate_delta(&f->xl, FLOW_CLIENT));
 	json_int(j, "delta_s2c", xlate_delta(&f->xl, FLOW_SERVER));
 	json_uint(j, "packets", f->packets[0] + f->packets[1]);
-	json_uint(j, "bytes", f->bytes[0] + f->bytes[1]);
+	json_uint(j, "bytes", bytes[0] + bytes[1]);
 	json_uint(j, "age_ms", l3_cli_age(f));
 	json_str(j, "seen", str_c(l3_cli_seen[f->seen]));
 	json_str(j, "xlate", str_c(l3_cli_xlate[f->xlate_by]));
@@ -60,14 +62,16 @@ static void l3_cli_flow_json(struct cli_ctx *ctx, const struct flow *f)
 static void l3_cli_flow_text(struct cli_ctx *ctx, const struct flow *f)
 {
 	char src[ADDR_STRLEN], dst[ADDR_STRLEN];
+	uint64_t bytes[2];
 
+	l3_flow_bytes(f, bytes);
 	buf_printf_grow(ctx->out,
 			"%" PRIu64 ": gw=%s state=%s src=%s dst=%s fe=%s promotions=%u demotions=%u delta_c2s=%d delta_s2c=%d "
 			"packets=%" PRIu64 " bytes=%" PRIu64 " age=%" PRIu64 "ms%s%s\n",
 			f->id, f->gw->name, flow_state_name[flow_shown(f)], addr_print(&f->side[FLOW_CLIENT], src),
 			addr_print(&f->side[FLOW_SERVER], dst), f->frontend ? f->frontend : "-", f->promotions, f->demotions,
 			xlate_delta(&f->xl, FLOW_CLIENT), xlate_delta(&f->xl, FLOW_SERVER), f->packets[0] + f->packets[1],
-			f->bytes[0] + f->bytes[1], l3_cli_age(f), f->refused ? " refused=" : "", f->refused ? f->refused : "");
+			bytes[0] + bytes[1], l3_cli_age(f), f->refused ? " refused=" : "", f->refused ? f->refused : "");
 }
 
 static void l3_cli_flow(struct cli_ctx *ctx, const struct flow *f)

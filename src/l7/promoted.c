@@ -243,6 +243,12 @@ static void promoted_resume(const struct stream *s, struct stream_resume *out)
 	}
 }
 
+void stream_bytes(const struct stream *s, uint64_t bytes[2])
+{
+	bytes[0] = s->pbytes[0];
+	bytes[1] = s->pbytes[1];
+}
+
 void stream_detach(struct stream *s, struct stream_resume *out)
 {
 	BUG_ON(!s->pops || s->st == STREAM_DEAD);
