@@ -2,22 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # The command line: what it answers, with which exit status; what a bad file or place makes it say.
-cd "$(dirname "$0")/../.." || exit 2
-STANDIN=${STANDIN:-$PWD/standin}
-failed=0
-ok() { echo "ok - $*"; }
-not_ok() { failed=1; echo "not ok - $*"; }
-T=$(mktemp -d)
+. "$(dirname "$0")/common"
 pids=
 cleanup() {
 	for pid in $pids; do # with our directory among its arguments, or it is another one by now
 		! grep -qsF "$T" "/proc/$pid/cmdline" || kill -KILL "$pid"
 	done
-	rm -rf "$T"
 }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 # answers WHAT STATUS PATTERN ARGUMENT...: runs standin; the pattern is searched in both outputs
 answers() {

@@ -2,15 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # make install and uninstall, with DESTDIR and PREFIX: what goes where, that it fits together, that it goes again.
-cd "$(dirname "$0")/../.." || exit 2
-STANDIN=$(realpath "${STANDIN:-standin}")
-failed=0
-ok() { echo "ok - $*"; }
-not_ok() { failed=1; echo "not ok - $*"; }
-T=$(mktemp -d)
-trap 'rm -rf "$T"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+. "$(dirname "$0")/common"
 
 # the binary as it is, whatever built it
 do_make() {

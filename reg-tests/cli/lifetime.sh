@@ -3,23 +3,13 @@
 #
 # What a reload or an end must not leave behind, and what it must not meet: old configurations, jobs of the
 # helper thread, pid files of a successor, a process without descriptors.
-cd "$(dirname "$0")/../.." || exit 2
-STANDIN=${STANDIN:-$PWD/standin}
-failed=0
-ok() { echo "ok - $*"; }
-not_ok() { failed=1; echo "not ok - $*"; }
-is() { if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: got '$2', wanted '$3'"; fi; }
-T=$(mktemp -d)
+. "$(dirname "$0")/common"
 pid= load=
 cleanup() {
 	for p in $pid $load; do
 		! grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$p/status" || kill -KILL "$p"
 	done
-	rm -rf "$T"
 }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 port=$(/usr/bin/python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
 config() {

@@ -3,15 +3,7 @@
 #
 # One mistake of every kind in a file that is good otherwise: -c ends with 1 and tells what is wrong, with file and line
 # (and the nearest word where there is one), first of all.
-cd "$(dirname "$0")/../.." || exit 2
-STANDIN=${STANDIN:-$PWD/standin}
-failed=0
-ok() { echo "ok - $*"; }
-not_ok() { failed=1; echo "not ok - $*"; }
-T=$(mktemp -d)
-trap 'rm -rf "$T"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+. "$(dirname "$0")/common"
 
 cat >"$T/good" <<'EOC'
 global

@@ -2,15 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # What the README and the manuals show: configurations that are good, without a warning, and files that exist.
-cd "$(dirname "$0")/../.." || exit 2
-STANDIN=${STANDIN:-$PWD/standin}
-failed=0
-ok() { echo "ok - $*"; }
-not_ok() { failed=1; echo "not ok - $*"; }
-T=$(mktemp -d)
-trap 'rm -rf "$T"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+. "$(dirname "$0")/common"
 
 # blocks FILE SECTION: the indented blocks that begin with that section's keyword
 blocks() {
