@@ -43,4 +43,9 @@ for addr in $S4 $S6; do
 	cp "$top/conf/demo.cfg" "$T/demo.cfg"
 	reload
 done
+# SIGHUP: the state of everything, and a reload
+kill -HUP "$standin_pid"
+said() { grep -q "$1" "$T/standin.log"; }
+runs "SIGHUP logs the state of gateways" wait_for 5 said 'Gateway demo has [0-9]* connections, .* promotions'
+runs "and of frontends" wait_for 5 said 'Proxy fe_inspect has 0 active connections'
 finish

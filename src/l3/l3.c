@@ -8,9 +8,11 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <syslog.h>
 
 #include "core/clock.h"
 #include "core/layer.h"
+#include "core/log.h"
 #include "core/worker.h"
 #include "l3/ct.h"
 #include "l3/hold.h"
@@ -217,12 +219,25 @@ static unsigned l3_busy(struct worker *w)
 	       t->by_state[FLOW_ST_TRANSLATED];
 }
 
+static void l3_log_state(struct worker *w)
+{
+	const struct gateway *gw;
+
+	list_for_each(gw, &w->l3->gateways, node)
+		log_printf(w, &w->epoch->global.log, LOG_NOTICE,
+			   "Gateway %s%s has %u connections, %u of them promoted, %u translated. %llu promotions, %llu demotions.",
+			   gw->name, gw->removed ? ", no longer configured," : "", gw->flows, gw->by_state[FLOW_ST_PROMOTED],
+			   gw->by_state[FLOW_ST_TRANSLATED], (unsigned long long)gw->promotions,
+			   (unsigned long long)gw->demotions);
+}
+
 static struct layer l3_layer = {
 	.name = "l3",
 	.order = LAYER_L3,
 	.init = l3_worker_init,
 	.destroy = l3_worker_destroy,
 	.busy = l3_busy,
+	.log_state = l3_log_state,
 };
 
 INITCALL l3_init(void)
