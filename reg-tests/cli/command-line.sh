@@ -98,6 +98,21 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 done
 if kill -0 $pid 2>/dev/null; then ok "it runs"; else not_ok "it runs: $(cat "$T/log")"; fi
 
+# -S: one more stats socket, with the words of `stats socket`
+answers "-S with a word that is none" 1 "did you mean 'mode'" -f "$T/good.cfg" -S "$T/master,moed,600"
+answers "-S with an argument that is none" 1 "'level' expects user, operator or admin, not 'boss'" -f "$T/good.cfg" -S "$T/master,level,boss"
+sed "s,/sock,/sock4,; s/127.0.0.1:$free/127.0.0.1:0/" "$T/good.cfg" | sed 's/bind .*/bind unix@'"$(echo "$T" | sed 's,/,\\/,g')"'\/http/' >"$T/master.cfg"
+"$STANDIN" -db -f "$T/master.cfg" -S "$T/master,mode,600,level,operator" >"$T/log4" 2>&1 &
+master=$!
+pids="$pids $master"
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	[ "$(stat -c %a "$T/master" 2>/dev/null)" = 600 ] && break
+	sleep 0.1
+done
+is "-S makes a socket of that mode" "$(stat -c %a "$T/master" 2>&1)" 600
+kill -TERM "$master"
+wait "$master"
+
 # a port that another program has
 port=
 /usr/bin/python3 -c "

@@ -13,6 +13,8 @@
 #include "core/layer.h"
 #include "ops_priv.h"
 
+#define OPS_SOCKET_WORDS 32
+
 #define OPS_STOP_POLL_S 0.1
 
 static int ops_init(struct worker *w)
@@ -29,23 +31,34 @@ static int ops_init(struct worker *w)
 	return 0;
 }
 
+/* -S <address>[,<word>,<argument>]...: <text> is cut into them. */
+static int ops_master_socket(struct ops_socket_cfg *sc, char *text, char **err)
+{
+	char *words[OPS_SOCKET_WORDS], *rest = text;
+	int n = 0;
+
+	while (rest && n < OPS_SOCKET_WORDS)
+		words[n++] = strsep(&rest, ",");
+	sc->spec = words[0];
+	if (cfg_parse_addr(sc->spec, &sc->addr, err) < 0)
+		return -EINVAL;
+	return ops_socket_words(sc, words + 1, n - 1, err);
+}
+
 int ops_set_options(struct worker *w, const struct ops_options *opt)
 {
 	struct ops_socket_cfg sc = { .level = CLI_ADMIN, .uid = -1, .gid = -1 };
 	struct cli_listener *l;
-	char *err = NULL, *comma;
+	char *err = NULL, *text;
 	int rc;
 
 	w->ops->opt = opt;
 	if (!opt->master_cli)
 		return 0;
-	sc.spec = strdup(opt->master_cli);
-	if (!sc.spec)
+	text = strdup(opt->master_cli);
+	if (!text)
 		return -ENOMEM;
-	comma = strchr(sc.spec, ',');
-	if (comma)
-		*comma = '\0';
-	rc = cfg_parse_addr(sc.spec, &sc.addr, &err);
+	rc = ops_master_socket(&sc, text, &err);
 	if (rc == 0)
 		rc = cli_listener_open(w->ops, &sc, &l, &err);
 	if (rc == 0)
@@ -53,7 +66,7 @@ int ops_set_options(struct worker *w, const struct ops_options *opt)
 	else
 		msg_alert("-S: %s", err ? err : "invalid address");
 	free(err);
-	free(sc.spec);
+	free(text);
 	return rc;
 }
 

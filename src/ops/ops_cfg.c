@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,7 +34,6 @@ struct ops_sock_kw {
 	const char *word;
 	int (*set)(struct ops_socket_cfg *sc, const char *arg);
 	const char *what; /* of a bad argument */
-	bool arg;
 };
 
 static int ops_set_level(struct ops_socket_cfg *sc, const char *arg)
@@ -110,42 +110,52 @@ static int ops_set_nothing(struct ops_socket_cfg *sc, const char *arg)
 }
 
 static const struct ops_sock_kw ops_sock_kws[] = {
-	{ "level", ops_set_level, "user, operator or admin", true },
-	{ "mode", ops_set_mode, "an octal mode such as 660", true },
-	{ "uid", ops_set_uid, "a user id", true },
-	{ "gid", ops_set_gid, "a group id", true },
-	{ "user", ops_set_user, "an existing user", true },
-	{ "group", ops_set_group, "an existing group", true },
-	{ "expose-fd", ops_set_nothing, "listeners", true },
-	{ "name", ops_set_nothing, "a name", true },
+	{ "level", ops_set_level, "user, operator or admin" },
+	{ "mode", ops_set_mode, "an octal mode such as 660" },
+	{ "uid", ops_set_uid, "a user id" },
+	{ "gid", ops_set_gid, "a group id" },
+	{ "user", ops_set_user, "an existing user" },
+	{ "group", ops_set_group, "an existing group" },
+	{ "expose-fd", ops_set_nothing, "listeners" },
+	{ "name", ops_set_nothing, "a name" },
 };
 
-static int ops_parse_socket_args(struct cfg_line *ln, struct ops_socket_cfg *sc, int pos)
+static const struct ops_sock_kw *ops_sock_kw_find(const char *word)
 {
-	const char *words[ARRAY_SIZE(ops_sock_kws)];
-	size_t i;
+	for (size_t i = 0; i < ARRAY_SIZE(ops_sock_kws); i++)
+		if (strcmp(word, ops_sock_kws[i].word) == 0)
+			return &ops_sock_kws[i];
+	return NULL;
+}
 
-	for (i = 0; i < ARRAY_SIZE(ops_sock_kws); i++)
-		words[i] = ops_sock_kws[i].word;
-	while (pos < ln->argc) {
-		const struct ops_sock_kw *kw = NULL;
-		const char *near;
+static int PRINTF_LIKE(2, 3) ops_socket_err(char **err, const char *fmt, ...)
+{
+	va_list ap;
 
-		for (i = 0; i < ARRAY_SIZE(ops_sock_kws); i++) {
-			if (strcmp(ln->args[pos], ops_sock_kws[i].word) == 0)
-				kw = &ops_sock_kws[i];
-		}
+	va_start(ap, fmt);
+	if (vasprintf(err, fmt, ap) < 0)
+		*err = NULL;
+	va_end(ap);
+	return -EINVAL;
+}
+
+int ops_socket_words(struct ops_socket_cfg *sc, char **words, int n, char **err)
+{
+	const char *known[ARRAY_SIZE(ops_sock_kws)], *near;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ops_sock_kws); i++)
+		known[i] = ops_sock_kws[i].word;
+	for (int i = 0; i < n; i += 2) {
+		const struct ops_sock_kw *kw = ops_sock_kw_find(words[i]);
+
 		if (!kw) {
-			near = diag_nearest_of(ln->args[pos], words, ARRAY_SIZE(words));
-			return cfg_err(ln, "'stats socket' : unknown keyword '%s'%s%s%s", ln->args[pos],
-				       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+			near = diag_nearest_of(words[i], known, ARRAY_SIZE(known));
+			return ops_socket_err(err, "unknown keyword '%s'" DIAG_MAYBE, words[i], DIAG_MAYBE_ARG(near));
 		}
-		if (pos + 1 >= ln->argc || kw->set(sc, ln->args[pos + 1]) < 0)
-			return cfg_err(ln, "'stats socket' : '%s' expects %s%s%s%s", kw->word, kw->what,
-				       pos + 1 < ln->argc ? ", not '" : "",
-				       pos + 1 < ln->argc ? ln->args[pos + 1] : "",
-				       pos + 1 < ln->argc ? "'" : "");
-		pos += 2;
+		if (i + 1 >= n)
+			return ops_socket_err(err, "'%s' expects %s", kw->word, kw->what);
+		if (kw->set(sc, words[i + 1]) < 0)
+			return ops_socket_err(err, "'%s' expects %s, not '%s'", kw->word, kw->what, words[i + 1]);
 	}
 	return 0;
 }
@@ -178,7 +188,9 @@ static int ops_parse_socket(struct cfg_line *ln, const struct cfg_kw *kw)
 				       other->line);
 	}
 	list_add_tail(&oc->sockets, &sc->node);
-	return ops_parse_socket_args(ln, sc, 3);
+	if (ops_socket_words(sc, ln->args + 3, ln->argc - 3, &err) < 0)
+		return cfg_err_take(ln, "'stats socket'", &err);
+	return 0;
 }
 
 static int ops_parse_timeout(struct cfg_line *ln, const struct cfg_kw *kw)

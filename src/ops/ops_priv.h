@@ -82,6 +82,8 @@ struct cli_conn {
 	bool prompt, eof, closing;
 };
 
+/* ops_cfg.c: "level admin mode 600 ..." of a socket; what is wrong in *err, malloc'd */
+int ops_socket_words(struct ops_socket_cfg *sc, char **words, int n, char **err);
 /* cli_sock.c */
 int cli_listener_open(struct ops *ops, const struct ops_socket_cfg *sc, struct cli_listener **out, char **err);
 void cli_listener_close(struct cli_listener *l);
