@@ -74,11 +74,17 @@ $(BUILD)/%.o: src/%.c Makefile VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# unit tests link every object but main's: each file is one program
+# unit tests link every object but main's: each file is one program. Functions named here are the test's own
+# (__wrap_NAME), with the real one beside it (__real_NAME)
+WRAP_border_flow   := repair_make repair_set_mark repair_clamp_window repair_limit_unsent repair_queues repair_tsval \
+		      repair_freeze repair_thaw repair_close stream_promote stream_leave_ask stream_leave_why \
+		      stream_leave_cancel stream_may_leave stream_is_opaque stream_quiet stream_bytes stream_detach \
+		      stream_kill pktq_dry
+WRAP_border_repair := socket setsockopt getsockopt bind connect close stream_promote stream_kill
 $(BUILD)/unit/%: reg-tests/unit/%.c $(OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -Wno-strict-prototypes -MMD -MP -MF $@.d $(LDFLAGS) \
-		-o $@ $< $(OBJS) -lcriterion $(LDLIBS)
+		$(WRAP_$*:%=-Wl,--wrap=%) -o $@ $< $(OBJS) -lcriterion $(LDLIBS)
 
 $(BUILD)/platform/%: reg-tests/platform/%.c
 	@mkdir -p $(@D)

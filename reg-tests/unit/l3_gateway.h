@@ -47,7 +47,7 @@ UNUSED static void gt_sink(struct pktq *q, const struct pktq_verdict *v)
 {
 	unsigned val = v->set_mark ? mark_get(v->mark, MARK_MASK_DEFAULT) : 0;
 
-	gt_v[gt_nv++] = (struct gt_verdict){ .id = v->ref.id, .action = v->action, .len = v->data ? v->len : 0,
+	gt_v[gt_nv++ % ARRAY_SIZE(gt_v)] = (struct gt_verdict){ .id = v->ref.id, .action = v->action, .len = v->data ? v->len : 0,
 					     .req = (val & MARK_REQ_MASK) == MARK_REQ(0) ? (int)(val & MARK_CLASS) : -1,
 					     .mark = v->set_mark ? mark_foreign(v->mark, MARK_MASK_DEFAULT) : 0,
 					     .local = val == MARK_LOCAL };
@@ -55,7 +55,7 @@ UNUSED static void gt_sink(struct pktq *q, const struct pktq_verdict *v)
 
 UNUSED static void gt_inject(void *arg, bool local, const void *pkt, uint32_t len)
 {
-	cr_assert_eq(seg_parse(&gt_sent[gt_nsent++], (void *)pkt, len, len), SEG_OK);
+	cr_assert_eq(seg_parse(&gt_sent[gt_nsent++ % ARRAY_SIZE(gt_sent)], (void *)pkt, len, len), SEG_OK);
 }
 
 static const char *gt_promote(struct flow *f, const char *fe, enum gateway_else els)

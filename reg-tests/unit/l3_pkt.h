@@ -21,6 +21,7 @@ struct pkt {
 	const void *data;         /* NULL: a pattern */
 	unsigned data_len;
 	bool reverse;             /* server to client */
+	uint16_t port;            /* the client's; 0: PKT_CLI_PORT */
 };
 
 #define PKT_CLI_PORT 40000
@@ -64,6 +65,7 @@ static inline unsigned pkt_make(uint8_t *p, const struct pkt *k)
 	unsigned len = ip + 20 + optlen + k->data_len;
 	uint8_t *t = p + ip;
 	const uint8_t cli = k->reverse ? 2 : 1, srv = k->reverse ? 1 : 2;
+	const uint16_t cli_port = k->port ? k->port : PKT_CLI_PORT;
 
 	memset(p, 0, ip + 20);
 	if (k->v6) {
@@ -89,8 +91,8 @@ static inline unsigned pkt_make(uint8_t *p, const struct pkt *k)
 		memset(p + 20, 1, k->ip_opt); /* NOPs */
 		pkt_be(p + 10, pkt_naive_csum(p, ip, 0), 2);
 	}
-	pkt_be(t, k->reverse ? PKT_SRV_PORT : PKT_CLI_PORT, 2);
-	pkt_be(t + 2, k->reverse ? PKT_CLI_PORT : PKT_SRV_PORT, 2);
+	pkt_be(t, k->reverse ? PKT_SRV_PORT : cli_port, 2);
+	pkt_be(t + 2, k->reverse ? cli_port : PKT_SRV_PORT, 2);
 	pkt_be(t + 4, k->seq, 4);
 	pkt_be(t + 8, k->ack, 4);
 	t[12] = (uint8_t)((20 + optlen) / 4 << 4);

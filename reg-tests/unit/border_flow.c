@@ -1,0 +1,823 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * border_flow.c - promotion and demotion, step by step, on a fake queue, fake sockets, a fake stream and a fake clock
+ *
+ * The real border, flow, turn and path code. A pseudo socket is a number and a struct
+ * repair_queues that the test writes; what border told it is written down.
+ */
+#include <errno.h>
+
+#include "border/border.h"
+#include "border/border_priv.h"
+#include "l3_gateway.h"
+
+/* ---- what stands in for sockets, stream and clock ---- */
+
+#define BT_FD 1000
+#define BT_FDS 2048
+
+struct bt_sock {
+	struct repair_spec spec;
+	struct repair_queues q;
+	uint32_t mark, clamp, unsent_max;
+	bool open;
+};
+
+static struct bt_sock bt_sock[BT_FDS];
+static int bt_nsock, bt_open;
+static int bt_fail_at, bt_fail_errno; /* the n-th socket cannot be made; 0: all can */
+static unsigned bt_looks;             /* at a socket's queues */
+static uint64_t bt_now_us;
+static bool bt_queue_busy;
+static uint32_t bt_moved;             /* between the last look and repair: bytes that came */
+
+static struct promoted bt_streams[BT_FDS / 2]; /* the address of one is that of a stream */
+static struct promoted *bt_with;      /* the newest */
+static int bt_nstreams;
+static int bt_stream_errno, bt_asks;
+static bool bt_may_leave, bt_quiet, bt_opaque, bt_cancelled, bt_detached;
+static const char *bt_why;
+static uint64_t bt_bytes[2];
+
+uint64_t clock_us(void)
+{
+	return bt_now_us;
+}
+
+int __wrap_repair_make(const struct repair_spec *spec, int *fd, const char **step)
+{
+	if (bt_fail_at && --bt_fail_at == 0) {
+		*step = "bind";
+		return -bt_fail_errno;
+	}
+	bt_sock[bt_nsock] = (struct bt_sock){ .spec = *spec, .mark = spec->mark, .open = true,
+					      .q = { .tcp_state = 1, .snd_wnd = spec->snd_wnd, .rcv_wnd = spec->rcv_wnd } };
+	*fd = BT_FD + bt_nsock++;
+	bt_open++;
+	return 0;
+}
+
+static struct bt_sock *bt_of(int fd)
+{
+	cr_assert(fd >= BT_FD && fd < BT_FD + bt_nsock && bt_sock[fd - BT_FD].open, "socket %d", fd);
+	return &bt_sock[fd - BT_FD];
+}
+
+int __wrap_repair_set_mark(int fd, uint32_t mark)
+{
+	bt_of(fd)->mark = mark;
+	return 0;
+}
+
+void __wrap_repair_clamp_window(int fd, uint32_t bytes)
+{
+	bt_of(fd)->clamp = bytes;
+}
+
+void __wrap_repair_limit_unsent(int fd, uint32_t bytes)
+{
+	bt_of(fd)->unsent_max = bytes;
+}
+
+int __wrap_repair_queues(int fd, struct repair_queues *q)
+{
+	bt_looks++;
+	*q = bt_of(fd)->q;
+	return 0;
+}
+
+uint32_t __wrap_repair_tsval(int fd)
+{
+	return 0;
+}
+
+int __wrap_repair_freeze(int fd, struct repair_state *st)
+{
+	struct bt_sock *s = bt_of(fd);
+
+	s->q.received += bt_moved;
+	*st = (struct repair_state){ .tcp_state = 1, .snd_seq = s->spec.snd_seq + s->q.acked, .rcv_seq = s->spec.rcv_seq + s->q.received - bt_moved,
+				     .snd_wnd = s->q.snd_wnd, .rcv_wnd = s->q.rcv_wnd };
+	return 0;
+}
+
+int __wrap_repair_thaw(int fd)
+{
+	bt_of(fd);
+	return 0;
+}
+
+void __wrap_repair_close(int *fd)
+{
+	if (*fd < 0)
+		return;
+	bt_of(*fd)->open = false;
+	bt_open--;
+	*fd = -1;
+}
+
+bool __wrap_pktq_dry(const struct pktq *q)
+{
+	return !bt_queue_busy;
+}
+
+struct stream *__wrap_stream_promote(struct worker *w, const struct cfg_object *fe, const struct promoted *p)
+{
+	if (bt_stream_errno) {
+		errno = bt_stream_errno;
+		return NULL;
+	}
+	bt_with = &bt_streams[bt_nstreams++];
+	*bt_with = *p;
+	return (struct stream *)bt_with;
+}
+
+int __wrap_stream_leave_ask(struct stream *s, enum stream_leave_when when)
+{
+	struct promoted *p = (struct promoted *)s;
+
+	bt_asks++;
+	p->ops->asked(s, p->owner, false);
+	return 0;
+}
+
+const char *__wrap_stream_leave_why(const struct stream *s)
+{
+	return bt_why;
+}
+
+void __wrap_stream_leave_cancel(struct stream *s)
+{
+	bt_cancelled = true;
+}
+
+bool __wrap_stream_may_leave(const struct stream *s)
+{
+	return bt_may_leave;
+}
+
+bool __wrap_stream_is_opaque(const struct stream *s)
+{
+	return bt_opaque;
+}
+
+bool __wrap_stream_quiet(const struct stream *s)
+{
+	return bt_may_leave && bt_quiet;
+}
+
+void __wrap_stream_bytes(const struct stream *s, uint64_t bytes[2])
+{
+	memcpy(bytes, bt_bytes, sizeof(bt_bytes));
+}
+
+void __wrap_stream_detach(struct stream *s, struct stream_resume *out)
+{
+	bt_detached = true;
+	*out = (struct stream_resume){ .c2s = RESUME_TUNNEL, .bytes = { bt_bytes[0], bt_bytes[1] } };
+}
+
+/* The real one gives its sockets back, too. */
+void __wrap_stream_kill(struct stream *s)
+{
+	struct promoted *p = (struct promoted *)s;
+	int fd[2] = { -1, -1 }, d;
+
+	for (d = 0; d < 2; d++) {
+		bt_of(p->fd[d])->open = false;
+		bt_open--;
+	}
+	p->ops->ended(s, p->owner, fd, true);
+}
+
+/* ---- a gateway with a border ---- */
+
+static void bt_up(const char *lines)
+{
+	gt_up(lines);
+	gt_w.epoch = gt_ep;
+	bt_now_us = 5000000;
+	bt_may_leave = bt_quiet = true;
+	cr_assert_eq(border_worker_init(&gt_w), 0);
+}
+
+static void bt_down(void)
+{
+	border_worker_destroy(&gt_w);
+	gt_w.epoch = NULL;
+	gt_down();
+	cr_assert_eq(bt_open, 0, "%d sockets were left open", bt_open);
+}
+
+static struct border *bt_border(void)
+{
+	return gt_w.border;
+}
+
+/* What waits for the end of the cycle. */
+static void bt_tasks(void)
+{
+	ev_run(gt_w.loop, EVRUN_NOWAIT);
+	pktq_flush(gt_gw->q);
+}
+
+/* Time passes, a millisecond after the other, and border looks where it wants to. */
+static void bt_wait(unsigned ms)
+{
+	while (ms--) {
+		bt_now_us += 1000;
+		if (bt_border()->timer_us <= bt_now_us)
+			ev_invoke(gt_w.loop, &bt_border()->timer, EV_TIMER);
+		bt_tasks();
+	}
+	pktq_flush(gt_gw->q);
+}
+
+static struct border_flow *bt_bf(void)
+{
+	return gt_flow_1()->border;
+}
+
+static struct bt_sock *bt_side(int d)
+{
+	return bt_of(bt_bf()->fd[d]);
+}
+
+static unsigned bt_mark(int d)
+{
+	return mark_get(bt_side(d)->mark, MARK_MASK_DEFAULT);
+}
+
+static bool bt_local(uint32_t id)
+{
+	return gt_got(id) && gt_got(id)->local;
+}
+
+static unsigned bt_refused(const struct gateway_reasons *rs, const char *why)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < GATEWAY_REASONS; i++)
+		if (rs->r[i].name && strcmp(rs->r[i].name, why) == 0)
+			n += (unsigned)rs->r[i].count;
+	return n;
+}
+
+#define BT_C (GT_ISN + 1)
+#define BT_S (GT_SISN + 1)
+
+/* Promoted by its first four bytes; returns their packet. */
+static uint32_t bt_promoted(void)
+{
+	uint32_t id;
+
+	gt_handshake();
+	id = gt_c2s(BT_C, BT_S, SEG_ACK | SEG_PSH, "ping");
+	bt_tasks();
+	return id;
+}
+
+/* As above, and both sockets stand behind the first four bytes: read, sent on, acknowledged. */
+static void bt_carrying(void)
+{
+	bt_promoted();
+	cr_assert_eq(gt_flow_1()->state, FLOW_ST_PROMOTED);
+	bt_side(FLOW_CLIENT)->q.received = 4;
+	bt_side(FLOW_SERVER)->q.acked = 4;
+	bt_bytes[0] = 4;
+}
+
+static void bt_ask(bool req_done)
+{
+	bt_with->ops->asked((struct stream *)bt_with, bt_with->owner, req_done);
+}
+
+static void bt_leave(void)
+{
+	bt_ask(false);
+	bt_with->ops->may_leave((struct stream *)bt_with, bt_with->owner);
+	bt_tasks();
+}
+
+#define BT_RULE " tcp-request content promote fe_in if { dst_port 80 }\n"
+
+/* ---- promotion ---- */
+
+Test(promote, the_first_payload_goes_to_the_sockets_and_later_ones_go_there_directly)
+{
+	uint32_t id;
+
+	bt_up(BT_RULE);
+	id = bt_promoted();
+	cr_assert(bt_local(id));
+	cr_assert_eq(gt_flow_1()->state, FLOW_ST_PROMOTED);
+	cr_assert_eq(bt_open, 2);
+	/* each speaks in the name of the other end, at the numbers that this end knows */
+	cr_assert_eq(bt_side(FLOW_CLIENT)->spec.snd_seq, BT_S);
+	cr_assert_eq(bt_side(FLOW_CLIENT)->spec.rcv_seq, BT_C);
+	cr_assert_eq(bt_side(FLOW_SERVER)->spec.snd_seq, BT_C);
+	cr_assert_eq(bt_side(FLOW_SERVER)->spec.rcv_seq, BT_S);
+	cr_assert_eq(bt_side(FLOW_CLIENT)->spec.local.port, 80);
+	cr_assert_eq(bt_mark(0), MARK_SOCK_DIRECT);
+	cr_assert_eq(bt_mark(1), MARK_SOCK_DIRECT);
+	bt_down();
+}
+
+Test(promote, in_mid_flow_it_waits_until_both_ends_have_acknowledged_what_passed)
+{
+	struct flow *f;
+	uint32_t id, more;
+
+	bt_up("");
+	gt_handshake();
+	cr_assert(gt_passed(gt_c2s(BT_C, BT_S, SEG_ACK, "ping")));
+	cr_assert(gt_passed(gt_s2c(BT_S, BT_C, SEG_ACK, "banner"))); /* does not acknowledge it */
+	f = gt_flow_1();
+	cr_assert_null(border_promote(f, "fe_in", GATEWAY_ELSE_FORWARD));
+	cr_assert_eq(f->state, FLOW_ST_HELD);
+	id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "more");
+	cr_assert(gt_held(id));
+	cr_assert(gt_passed(gt_s2c(BT_S + 6, BT_C + 4, SEG_ACK, NULL)), "a pure ACK passes");
+	cr_assert_eq(f->state, FLOW_ST_HELD, "the client has not acknowledged the banner");
+	more = gt_c2s(BT_C + 8, BT_S + 6, SEG_ACK, "data"); /* its ACK counts although it is held */
+	bt_tasks();
+	cr_assert_eq(f->state, FLOW_ST_PROMOTED);
+	cr_assert(bt_local(id) && bt_local(more));
+	cr_assert_eq(bt_side(FLOW_CLIENT)->spec.rcv_seq, BT_C + 4);
+	cr_assert_eq(bt_side(FLOW_CLIENT)->spec.snd_seq, BT_S + 6);
+	bt_down();
+}
+
+Test(promote, what_cannot_be_made_is_forwarded_and_counted_and_leaves_nothing_behind)
+{
+	static const struct {
+		int at, err, stream;
+		const char *why;
+	} cases[] = {
+		{ 1, EPERM, 0, "socket" }, { 2, EPERM, 0, "socket" }, { 1, EADDRINUSE, 0, "address-in-use" },
+		{ 2, EADDRNOTAVAIL, 0, "address-in-use" }, { 2, ENOBUFS, 0, "socket" },
+		{ 0, 0, EBUSY, "maxconn" }, { 0, 0, ENOMEM, "no-memory" }, { 0, 0, ENOENT, "no-frontend" },
+		{ 0, 0, ESHUTDOWN, "stopping" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint32_t id;
+
+		bt_up(BT_RULE);
+		bt_fail_at = cases[i].at;
+		bt_fail_errno = cases[i].err;
+		bt_stream_errno = cases[i].stream;
+		id = bt_promoted();
+		cr_assert(gt_passed(id), "%s: the payload is forwarded", cases[i].why);
+		cr_assert_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
+		cr_assert_null(bt_bf());
+		cr_assert_eq(bt_open, 0);
+		cr_assert_eq(bt_refused(&gt_gw->promote_failures, cases[i].why), 1, "counted as %s", cases[i].why);
+		cr_assert(gt_passed(gt_s2c(BT_S, BT_C + 4, SEG_ACK, "pong")));
+		bt_stream_errno = 0;
+		bt_down();
+	}
+}
+
+Test(promote, a_rule_with_else_rejects_what_cannot_be_promoted)
+{
+	bt_up(" tcp-request content promote fe_in else reject if { dst_port 80 }\n");
+	bt_fail_at = 1;
+	bt_fail_errno = EPERM;
+	cr_assert(gt_dropped(bt_promoted()));
+	cr_assert_eq(gt_nsent, 2, "both ends are reset");
+	cr_assert(gt_sent[0].flags & gt_sent[1].flags & SEG_RST);
+	bt_down();
+}
+
+Test(promote, a_hold_that_runs_out_of_time_lets_everything_go)
+{
+	struct flow *f;
+	uint32_t id;
+
+	bt_up(" timeout hold 2s\n");
+	gt_handshake();
+	gt_c2s(BT_C, BT_S, SEG_ACK, "ping");
+	f = gt_flow_1();
+	cr_assert_null(border_promote(f, "fe_in", GATEWAY_ELSE_FORWARD));
+	id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "more");
+	gt_later(1999);
+	cr_assert(gt_held(id));
+	gt_later(2);
+	cr_assert(gt_passed(id));
+	cr_assert_eq(f->state, FLOW_ST_WATCHED);
+	cr_assert_eq(bt_refused(&gt_gw->promote_failures, "hold-timeout"), 1);
+	bt_down();
+}
+
+Test(promote, a_reset_ends_the_hold_and_passes)
+{
+	struct flow *f;
+	uint32_t id;
+
+	bt_up("");
+	gt_handshake();
+	gt_c2s(BT_C, BT_S, SEG_ACK, "ping");
+	f = gt_flow_1();
+	cr_assert_null(border_promote(f, "fe_in", GATEWAY_ELSE_FORWARD));
+	id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "more");
+	cr_assert(gt_passed(gt_s2c(BT_S, BT_C + 4, SEG_RST | SEG_ACK, NULL)));
+	cr_assert(gt_passed(id));
+	cr_assert_eq(f->state, FLOW_ST_CLOSING);
+	bt_down();
+}
+
+Test(promote, ended_during_a_drain_the_daemon_lets_go_of_what_it_held)
+{
+	uint32_t id;
+
+	bt_up("");
+	gt_handshake();
+	gt_c2s(BT_C, BT_S, SEG_ACK, "ping");
+	cr_assert_null(border_promote(gt_flow_1(), "fe_in", GATEWAY_ELSE_FORWARD));
+	id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "more");
+	border_worker_destroy(&gt_w);
+	pktq_flush(gt_gw->q);
+	cr_assert(gt_passed(id));
+	gt_w.epoch = NULL;
+	gt_down();
+}
+
+/* ---- demotion ---- */
+
+Test(demote, a_stream_at_rest_leaves_at_once_and_the_numbers_are_translated)
+{
+	struct flow *f;
+	uint32_t id;
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	f = gt_flow_1();
+	/* L7 made the request 10 bytes longer */
+	bt_side(FLOW_SERVER)->q.acked = 14;
+	bt_bytes[0] = 14;
+	bt_leave();
+	cr_assert(bt_detached);
+	cr_assert_eq(f->state, FLOW_ST_TRANSLATED);
+	cr_assert_eq(bt_open, 0);
+	cr_assert_eq(xlate_delta(&f->xl, FLOW_CLIENT), 10);
+	cr_assert_eq(xlate_delta(&f->xl, FLOW_SERVER), 0);
+	cr_assert_eq(f->demotions, 1);
+	cr_assert_eq(f->bytes[0], 14);
+	id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "more");
+	cr_assert(gt_passed(id));
+	cr_assert_gt(gt_got(id)->len, 0, "rewritten");
+	bt_down();
+}
+
+Test(demote, what_comes_meanwhile_is_held_and_its_ack_goes_to_the_socket_that_waits_for_it)
+{
+	struct flow *f;
+	uint32_t id;
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	f = gt_flow_1();
+	bt_side(FLOW_SERVER)->q.acked = 0;
+	bt_side(FLOW_SERVER)->q.unacked = 4; /* the server has not acknowledged yet */
+	bt_leave();
+	cr_assert_eq(f->state, FLOW_ST_LEAVING);
+	cr_assert_eq(bt_mark(0), MARK_SOCK_QUEUE);
+	gt_nsent = 0;
+	id = gt_s2c(BT_S, BT_C + 4, SEG_ACK | SEG_PSH, "pong");
+	cr_assert(gt_held(id));
+	cr_assert_eq(gt_nsent, 1, "the ACK without its data");
+	cr_assert_eq(gt_sent[0].ack, BT_C + 4);
+	cr_assert_eq(gt_sent[0].data_len, 0);
+	cr_assert_eq(f->state, FLOW_ST_LEAVING);
+	/* which the kernel takes */
+	bt_side(FLOW_SERVER)->q.acked = 4;
+	bt_side(FLOW_SERVER)->q.unacked = 0;
+	bt_wait(1);
+	cr_assert_neq(f->state, FLOW_ST_LEAVING);
+	cr_assert_null(f->border);
+	cr_assert(gt_passed(id));
+	bt_down();
+}
+
+Test(demote, what_moves_between_the_last_look_and_repair_sends_it_back_to_wait)
+{
+	bt_up(BT_RULE);
+	bt_carrying();
+	bt_moved = 3;
+	bt_leave();
+	cr_assert_eq(gt_flow_1()->state, FLOW_ST_LEAVING);
+	cr_assert(!bt_detached);
+	cr_assert_eq(bt_open, 2);
+	bt_moved = 0;
+	bt_wait(1);
+	cr_assert(bt_detached);
+	bt_down();
+}
+
+Test(demote, a_stream_that_has_left_its_point_carries_on_with_what_was_held)
+{
+	struct flow *f;
+	uint32_t id;
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	f = gt_flow_1();
+	bt_quiet = false;
+	bt_leave();
+	cr_assert_eq(f->state, FLOW_ST_LEAVING);
+	bt_may_leave = false; /* the next request was in its buffers */
+	id = gt_s2c(BT_S, BT_C + 4, SEG_ACK, "answer");
+	bt_tasks();
+	cr_assert_eq(f->state, FLOW_ST_PROMOTED);
+	cr_assert(bt_cancelled && bt_local(id));
+	cr_assert_eq(bt_refused(&gt_gw->demote_failures, "next-request"), 1);
+	cr_assert_eq(bt_mark(0), MARK_SOCK_DIRECT);
+	cr_assert_eq(bt_border()->leaving, 0);
+	bt_wait(20000);
+	cr_assert_eq(bt_asks, 0, "its own rules ask again");
+	bt_down();
+}
+
+Test(demote, an_end_that_closes_meanwhile_is_the_proxys)
+{
+	bt_up(BT_RULE);
+	bt_carrying();
+	bt_quiet = false;
+	bt_leave();
+	bt_side(FLOW_SERVER)->q.tcp_state = 8; /* CLOSE_WAIT */
+	bt_why = "closing";
+	bt_wait(1);
+	cr_assert_eq(gt_flow_1()->state, FLOW_ST_PROMOTED);
+	cr_assert_eq(bt_refused(&gt_gw->demote_failures, "closing"), 1);
+	bt_why = NULL;
+	bt_down();
+}
+
+Test(demote, out_of_order_data_gets_what_was_held_until_the_gap_is_filled)
+{
+	struct flow *f;
+	uint32_t id;
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	f = gt_flow_1();
+	bt_quiet = false;
+	bt_leave();
+	cr_assert_eq(f->state, FLOW_ST_LEAVING);
+	id = gt_c2s(BT_C + 8, BT_S, SEG_ACK, "late");
+	cr_assert(gt_held(id));
+	bt_side(FLOW_CLIENT)->q.rmem = 2000; /* something is there, and nothing can be read */
+	bt_wait(1);
+	cr_assert(bt_local(id));
+	id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "miss");
+	cr_assert(bt_local(id));
+	bt_down();
+}
+
+Test(demote, a_receiver_that_takes_nothing_is_not_waited_for)
+{
+	bt_up(BT_RULE);
+	bt_carrying();
+	bt_quiet = false;
+	bt_leave();
+	bt_side(FLOW_CLIENT)->q.unacked = bt_side(FLOW_CLIENT)->q.unsent = 5000;
+	bt_wait(900);
+	cr_assert_eq(gt_flow_1()->state, FLOW_ST_LEAVING);
+	bt_wait(300);
+	cr_assert_eq(gt_flow_1()->state, FLOW_ST_PROMOTED);
+	cr_assert_eq(bt_refused(&gt_gw->demote_failures, "busy"), 1);
+	bt_down();
+}
+
+Test(demote, what_carries_no_messages_is_asked_again_after_pauses_that_double)
+{
+	unsigned asks = 0, last = 0;
+
+	bt_up(BT_RULE " timeout hold 10ms\n");
+	bt_carrying();
+	bt_opaque = true;
+	bt_side(FLOW_CLIENT)->q.unsent = 1 << 20; /* never comes to rest */
+	bt_leave();
+	for (unsigned ms = 0; ms < 2000; ms++) {
+		bt_wait(1);
+		if (bt_asks == (int)asks)
+			continue;
+		asks++;
+		if (asks > 1)
+			cr_assert_geq(ms - last, 60u << (asks - 2), "pause %u took %u ms", asks, ms - last);
+		last = ms;
+		bt_with->ops->may_leave((struct stream *)bt_with, bt_with->owner);
+	}
+	cr_assert_geq(asks, 3);
+	cr_assert_leq(asks, 6);
+	cr_assert_eq(gt_flow_1()->state, FLOW_ST_PROMOTED);
+	bt_down();
+}
+
+Test(demote, the_clients_next_request_is_held_from_the_wish_on_but_not_for_long)
+{
+	uint32_t id;
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	bt_ask(true);
+	id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "next");
+	cr_assert(gt_held(id));
+	bt_wait(64);
+	cr_assert(bt_local(id), "its stream did not get on");
+	gt_s2c(BT_S, BT_C + 4, SEG_ACK, NULL); /* the queue is read until it is dry */
+	cr_assert_eq(bt_mark(0), MARK_SOCK_DIRECT);
+	cr_assert_eq(gt_flow_1()->state, FLOW_ST_PROMOTED);
+	bt_down();
+}
+
+/* ---- coming to rest ---- */
+
+Test(calm, whoever_is_far_ahead_may_send_no_more_until_the_rest_was_read)
+{
+	struct flow *f;
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	f = gt_flow_1();
+	bt_side(FLOW_CLIENT)->q.readable = 5 << 20;
+	bt_side(FLOW_CLIENT)->q.snd_wnd = bt_side(FLOW_SERVER)->q.snd_wnd = 1 << 20;
+	bt_leave();
+	cr_assert_eq(f->state, FLOW_ST_PROMOTED);
+	cr_assert_lt(bt_side(FLOW_CLIENT)->clamp, 100);
+	cr_assert_eq(bt_side(FLOW_SERVER)->clamp, 128 << 10, "the other direction goes on");
+	cr_assert_eq(bt_side(FLOW_SERVER)->unsent_max, 64 << 10);
+	gt_nsent = 0;
+	bt_side(FLOW_CLIENT)->q.readable = 10;
+	bt_side(FLOW_SERVER)->q.unsent = 1 << 20; /* but not calm yet */
+	bt_wait(1);
+	cr_assert_eq(bt_side(FLOW_CLIENT)->clamp, 128 << 10);
+	cr_assert_eq(gt_nsent, 1, "it is made to tell of its window");
+	cr_assert_eq(gt_sent[0].ack, BT_S);
+	cr_assert_eq(f->state, FLOW_ST_PROMOTED);
+	bt_side(FLOW_SERVER)->q.unsent = 0;
+	bt_side(FLOW_CLIENT)->q.readable = 0;
+	bt_wait(2);
+	cr_assert(bt_detached);
+	bt_down();
+}
+
+Test(calm, nothing_is_held_while_a_segment_is_missing)
+{
+	struct flow *f;
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	f = gt_flow_1();
+	bt_side(FLOW_SERVER)->q.unsent = 1 << 20;
+	bt_leave();
+	cr_assert(bt_local(gt_c2s(BT_C + 8, BT_S, SEG_ACK, "late")), "by the queue, to the socket");
+	bt_side(FLOW_SERVER)->q.unsent = 0;
+	bt_side(FLOW_CLIENT)->q.readable = 1; /* whatever the socket can say */
+	bt_wait(5);
+	cr_assert_eq(f->state, FLOW_ST_PROMOTED);
+	gt_c2s(BT_C + 4, BT_S, SEG_ACK, "miss");
+	bt_side(FLOW_CLIENT)->q.received = 12;
+	bt_side(FLOW_CLIENT)->q.readable = 0;
+	bt_wait(10);
+	cr_assert(bt_detached);
+	bt_down();
+}
+
+/* ---- many ---- */
+
+static void bt_many(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t port = (uint16_t)(20000 + i);
+
+		gt_nv = 0;
+		gt_in(&(struct pkt){ .port = port, .seq = GT_ISN, .flags = SEG_SYN, .win = 60000, PKT_OPT(PKT_MSS("\x05\xb4")) },
+		      PKTQ_HOOK_FORWARD);
+		gt_in(&(struct pkt){ .port = port, .reverse = true, .seq = GT_SISN, .ack = BT_C, .flags = SEG_SYN | SEG_ACK,
+				     .win = 60000, PKT_OPT(PKT_MSS("\x05\xb4")) }, PKTQ_HOOK_PREROUTING);
+		gt_in(&(struct pkt){ .port = port, .seq = BT_C, .ack = BT_S, .flags = SEG_ACK, .win = 60000 },
+		      PKTQ_HOOK_PREROUTING);
+		gt_in(&(struct pkt){ .port = port, .seq = BT_C, .ack = BT_S, .flags = SEG_ACK, .win = 60000, .data = "ping",
+				     .data_len = 4 }, PKTQ_HOOK_PREROUTING);
+		bt_of(BT_FD + 2 * (int)i)->q.received = 4;
+		bt_of(BT_FD + 2 * (int)i + 1)->q.acked = 4;
+		bt_ask(false);
+		bt_with->ops->may_leave((struct stream *)bt_with, bt_with->owner);
+		bt_tasks();
+	}
+}
+
+Test(many, not_more_than_256_leave_at_once_and_each_has_its_turn)
+{
+	bt_up(BT_RULE);
+	bt_quiet = false;
+	bt_many(300);
+	cr_assert_eq(gt_l3->flows.by_state[FLOW_ST_LEAVING], 256);
+	cr_assert_eq(gt_l3->flows.by_state[FLOW_ST_PROMOTED], 44);
+	bt_quiet = true;
+	bt_wait(200);
+	cr_assert_eq(gt_l3->flows.by_state[FLOW_ST_LEAVING] + gt_l3->flows.by_state[FLOW_ST_PROMOTED], 0);
+	cr_assert_eq(gt_gw->demotions, 300);
+	cr_assert_eq(bt_border()->leaving, 0);
+	bt_down();
+}
+
+Test(many, what_a_waiting_flow_costs_does_not_grow_with_the_others_packets)
+{
+	unsigned before;
+
+	bt_up(BT_RULE);
+	bt_quiet = false;
+	bt_many(100);
+	before = bt_looks;
+	for (unsigned i = 0; i < 50; i++) {
+		gt_nv = 0;
+		gt_in(&(struct pkt){ .port = 20000, .reverse = true, .seq = BT_S, .ack = BT_C + 4, .flags = SEG_ACK, .win = 60000 },
+		      PKTQ_HOOK_PREROUTING);
+	}
+	cr_assert_eq(bt_looks - before, 100, "one look, at two sockets, for each packet of its own");
+	bt_down();
+}
+
+Test(many, by_the_clock_they_are_looked_at_less_and_less)
+{
+	unsigned before;
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	bt_quiet = false;
+	bt_side(FLOW_SERVER)->q.unacked = 4;
+	bt_leave();
+	before = bt_looks;
+	bt_wait(127); /* after 1, 3, 7, 15, 31, 63, 127 ms */
+	cr_assert_eq((bt_looks - before) / 2, 7);
+	before = bt_looks;
+	bt_wait(640);
+	cr_assert_eq((bt_looks - before) / 2, 10);
+	bt_down();
+}
+
+Test(many, a_silent_side_is_probed_at_doubling_distances_unless_the_queue_is_behind)
+{
+	bt_up(BT_RULE);
+	bt_carrying();
+	bt_quiet = false;
+	bt_side(FLOW_SERVER)->q.unacked = 4;
+	bt_leave();
+	gt_nsent = 0;
+	bt_queue_busy = true;
+	bt_wait(300);
+	cr_assert_eq(gt_nsent, 0, "the answer may stand in the queue");
+	bt_queue_busy = false;
+	bt_wait(64);
+	cr_assert_eq(gt_nsent, 1);
+	cr_assert_eq(gt_sent[0].seq, BT_C + 4 - 1);
+	bt_wait(2000);
+	cr_assert_geq(gt_nsent, 4);
+	cr_assert_leq(gt_nsent, 8);
+	bt_down();
+}
+
+/* ---- ends ---- */
+
+Test(ends, a_connection_killed_while_it_leaves_gives_everything_back)
+{
+	struct flow *f;
+	uint32_t id;
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	f = gt_flow_1();
+	bt_quiet = false;
+	bt_leave();
+	id = gt_s2c(BT_S, BT_C + 4, SEG_ACK, "answer");
+	cr_assert(gt_held(id));
+	gt_l3->border->kill(f);
+	pktq_flush(gt_gw->q);
+	cr_assert_eq(f->state, FLOW_ST_CLOSING);
+	cr_assert(gt_got(id));
+	cr_assert_eq(bt_border()->leaving, 0);
+	cr_assert_eq(bt_open, 0);
+	bt_down();
+}
+
+Test(ends, bytes_of_a_promoted_connection_are_counted_as_they_are_sent_on)
+{
+	uint64_t n[2];
+
+	bt_up(BT_RULE);
+	bt_carrying();
+	bt_bytes[0] = 0;
+	l3_flow_bytes(gt_flow_1(), n);
+	cr_assert_eq(n[0], 0, "given to the socket, not sent on yet");
+	bt_bytes[0] = 14;
+	bt_bytes[1] = 1000;
+	l3_flow_bytes(gt_flow_1(), n);
+	cr_assert(n[0] == 14 && n[1] == 1000);
+	gt_l3->border->kill(gt_flow_1());
+	l3_flow_bytes(gt_flow_1(), n);
+	cr_assert(n[0] == 14 && n[1] == 1000, "and stay so when it ended there");
+	bt_down();
+}
