@@ -47,7 +47,7 @@ int ct_delete(struct ct *ct, const struct addr *src, const struct addr *dst);
  * wscale, adjust. <at>: a sequence number in the recent past of each direction. -EEXIST: there is one. */
 int ct_create(struct ct *ct, const struct ct_entry *e, const uint32_t at[2]);
 
-/* DESTROY events, for records of offloaded flows (offload.h). A second socket with its own descriptor to watch. A
+/* DESTROY events, for records of offloaded flows (offload.h). A
  * filter in the kernel lets only entries through whose mark has (mark & mask) == value; <fn> sees TCP only, with
  * tcp_state as it was when the entry went (kernels before 5.9: TCP_CONNTRACK_NONE). */
 struct ct_events;

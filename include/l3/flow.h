@@ -140,7 +140,8 @@ struct flow_table {
 	uint64_t next_id;
 	uint64_t max;                /* global maxflows */
 	uint32_t count;
-	uint32_t by_state[FLOW_ST_COUNT];
+	uint32_t by_state[FLOW_ST_COUNT]; /* as flow_shown() */
+	uint32_t offloaded;          /* in OFFLOADED */
 };
 
 /* A listing's place: follows when the flow it stands at goes away. */

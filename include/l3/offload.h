@@ -6,8 +6,9 @@
  * its end has to be told by the kernel's tracker. Two ways, and each makes up for
  * what the other lacks:
  *
- *   events   the tracker tells when it forgets an entry of class offloaded. Costs next to nothing, but comes late
- *            (an entry stays for minutes after its FINs), and can get lost in a burst
+ *   events   the tracker tells when it forgets an entry of class offloaded. Costs next to nothing, read many at a
+ *            time (a wake-up for each would cost more than looking), but comes late (an entry stays for minutes after
+ *            its FINs), and can get lost in a burst
  *   looking  a record's entry is looked up some seconds after its handshake, and each minute later. Finds an end
  *            early, at 10 us each: so under a budget, a small one (OFFLOAD_LOOKS_CALM), and a larger one when events
  *            were lost, cannot be had, or records run short
@@ -18,8 +19,6 @@
  */
 #ifndef STANDIN_L3_OFFLOAD_H
 #define STANDIN_L3_OFFLOAD_H
-
-#include <ev.h>
 
 #include "core/compiler.h"
 
@@ -32,7 +31,7 @@ struct diag;
 
 struct offload {
 	struct ct_events *ev;      /* owns; NULL: there are none */
-	ev_io io;
+	uint64_t read_ms;          /* when to read them next */
 	uint64_t lost_ms;          /* when events got lost last; 0: never */
 	uint64_t round_ms;         /* when the budget of looks was renewed */
 	unsigned looks_left;       /* of it */
@@ -43,6 +42,10 @@ struct offload {
 void offload_open(struct l3 *l3, struct diag *d);
 void offload_close(struct l3 *l3);
 
+/* A flow was offloaded: there will be events. */
+void offload_begun(struct l3 *l3);
+/* Reads what events there are, when it is time. Returns when it will be again, in clock_ms(); UINT64_MAX: there is no need. */
+uint64_t offload_tick(struct l3 *l3);
 /* The timer of an offloaded flow of <gw> has run out. May it be looked up now? False: *<at> is when to ask again, in
  * clock_ms(). */
 bool offload_may_look(struct gateway *gw, uint64_t *at);

@@ -191,6 +191,7 @@ void flow_remove(struct flow *f)
 	list_del(&f->all);
 	list_del(&f->tmr);
 	t->count--;
+	t->offloaded -= f->state == FLOW_ST_OFFLOADED;
 	t->by_state[flow_shown(f)]--;
 	f->gw->by_state[flow_shown(f)]--;
 	f->gw->flows--;
@@ -235,6 +236,9 @@ void flow_set_state(struct flow *f, enum flow_state st)
 		trace_step(f, "%s -> %s", flow_state_name[f->state], flow_state_name[st]);
 	t->by_state[flow_shown(f)]--;
 	f->gw->by_state[flow_shown(f)]--;
+	t->offloaded += (st == FLOW_ST_OFFLOADED) - (f->state == FLOW_ST_OFFLOADED);
+	if (st == FLOW_ST_OFFLOADED)
+		offload_begun(t->l3);
 	if (st == FLOW_ST_CLOSING && f->state != st)
 		f->was = f->state;
 	f->state = st;

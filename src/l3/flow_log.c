@@ -179,6 +179,8 @@ void l3_log_end(struct flow *f)
 	if (f->ended)
 		return;
 	f->ended = true;
+	if (list_empty(&c->log.targets) && (!c->log.global || list_empty(&c->log.global->targets)))
+		return; /* nobody reads what takes a while to write */
 	buf_wrap(&out, area, sizeof(area));
 	if (c->logformat) {
 		struct l3 *l3 = f->gw->l3;

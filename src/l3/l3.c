@@ -132,6 +132,7 @@ void l3_tick(struct l3 *l3)
 		}
 		gateway_put(gw);
 	}
+	next = MIN(next, offload_tick(l3));
 	flow_reap(&l3->flows);
 	if (next != UINT64_MAX)
 		l3_arm(l3, next);
