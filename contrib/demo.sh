@@ -167,7 +167,7 @@ by_name() {
 
 # limits PID
 limits() {
-	echo "memory $(mib "$(cgroup_memory "$1")"), cpu $(cgroup_cpu "$1") us, pids $(cgroup_pids "$1")"
+	echo "memory $(mib "$(cgroup_memory "$1")"), cpu $(cgroup_cpu "$1" | awk '{ printf "%.2f", $1 / $2 }'), pids $(cgroup_pids "$1")"
 }
 
 application() {
