@@ -109,6 +109,16 @@ void pktq_verdict(struct pktq *q, const struct pktq_verdict *v);
 void pktq_free_later(struct pktq *q, struct pktq_mem *m);
 void pktq_flush(struct pktq *q);
 
+/* What the kernel says of the queues <first>..<last>. */
+struct pktq_kernel {
+	uint64_t waiting; /* packets without a verdict, held ones too */
+	uint64_t overrun; /* dropped: the queue or the socket was full */
+};
+/* Reads /proc: for commands, not for packets. */
+void pktq_kernel(const struct pktq *q, struct pktq_kernel *out);
+/* One line of it: adds the numbers when it is about one of those queues. For pktq.c and tests. */
+void pktq_kernel_line(const char *line, uint16_t first, uint16_t last, struct pktq_kernel *out);
+
 /* One netlink message to a packet; for pktq.c and the fuzz target. 0, or -EBADMSG. */
 struct nlmsghdr;
 int pktq_parse(const struct nlmsghdr *nlh, struct pktq_pkt *p);

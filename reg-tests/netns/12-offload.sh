@@ -74,6 +74,7 @@ for addr in $S4 $S6; do
 	call=$spawn_pid
 	wait_for 5 flow_is "$on_ramp" offloaded
 	sleep 0.3
+	rm -f "$T/trace"
 	"$tools/stctl" -t 30000 "$SOCK" trace flow "$(flow_by "$on_ramp" .id)" >"$T/trace" &
 	tracer=$!
 	wait_for 10 grep -q ' is offloaded' "$T/trace"

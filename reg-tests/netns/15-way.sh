@@ -79,7 +79,7 @@ done
 is "24 clients: each first answer went through L7" "$(grep -ci '^x-seen' "$T/heads")" 24
 is "each was promoted and gave the connection back" "$(gateway '"\(.promotions) \(.demotions)"')" "24 24"
 more "queues that packets came by" "$(on gw cat /proc/net/netfilter/nfnetlink_queue | awk '$8 > 0' | wc -l)" 2
-is "none waits there" "$(on gw cat /proc/net/netfilter/nfnetlink_queue | awk '{ n += $3 } END { print n + 0 }')" 0
+is "none waits there, none was lost" "$(gateway '"\(.queue.waiting) \(.queue.overrun)"')" "0 0"
 
 # -- the kernel alone
 for addr in $S4 "[$S6]"; do

@@ -192,3 +192,17 @@ Test(l3_show, the_longest_waits_of_held_packets_are_kept)
 	cr_expect(strstr(text(), "\"stalls\":[{\"us\":19000000,\"flow\":1,\"why\":\"drain\","), "%s", text());
 	cr_expect(strstr(text(), "\"pow2\":["));
 }
+
+Test(l3_show, the_kernels_counters_of_a_gateways_queues_are_added_up)
+{
+	struct pktq_kernel k = { 0 };
+
+	gt_up(RULES);
+	pktq_kernel_line("    3  12345     9 2 65531     1     1      100  1\n", 4, 7, &k);
+	pktq_kernel_line("    4  12345     5 2 65531     7     2      100  1\n", 4, 7, &k);
+	pktq_kernel_line("    7  12345     1 2 65531     0     3      100  1\n", 4, 7, &k);
+	pktq_kernel_line("    8  12345     1 2 65531     1     1      100  1\n", 4, 7, &k);
+	pktq_kernel_line("nonsense\n", 0, 65535, &k);
+	cr_expect_eq(k.waiting, 6);
+	cr_expect_eq(k.overrun, 12);
+}

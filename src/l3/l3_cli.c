@@ -222,9 +222,19 @@ static void l3_cli_reasons_json(struct json *j, const char *key, const struct ga
 	json_obj_close(j);
 }
 
+static struct pktq_kernel l3_cli_queue(const struct gateway *gw)
+{
+	struct pktq_kernel k = { 0 };
+
+	if (gw->q && gw->q->fd >= 0)
+		pktq_kernel(gw->q, &k);
+	return k;
+}
+
 static void l3_cli_gateway_json(struct cli_ctx *ctx, const struct gateway *gw)
 {
 	struct json *j = &ctx->j;
+	struct pktq_kernel k = l3_cli_queue(gw);
 	int i;
 
 	json_obj_open(j, NULL);
@@ -244,6 +254,10 @@ static void l3_cli_gateway_json(struct cli_ctx *ctx, const struct gateway *gw)
 	l3_cli_hist_json(j, "stall_us", &gw->stall_us);
 	l3_cli_stalls_json(j, gw);
 	l3_cli_reasons_json(j, "unsupported", &gw->unsupported);
+	json_obj_open(j, "queue");
+	json_uint(j, "waiting", k.waiting);
+	json_uint(j, "overrun", k.overrun);
+	json_obj_close(j);
 	json_str(j, "translation", str_c(gw->l3->kernel_xlate ? "kernel" : "daemon"));
 	json_uint(j, "overflow", gw->overflow);
 	json_obj_open(j, "dry_run");
@@ -297,6 +311,7 @@ static void l3_cli_stalls_text(struct buf *out, const struct gateway *gw)
 
 static void l3_cli_gateway_text(struct cli_ctx *ctx, const struct gateway *gw)
 {
+	struct pktq_kernel k = l3_cli_queue(gw);
 	struct buf *out = ctx->out;
 	int i;
 
@@ -305,6 +320,7 @@ static void l3_cli_gateway_text(struct cli_ctx *ctx, const struct gateway *gw)
 	buf_printf_grow(out, "  flows:");
 	for (i = 0; i < FLOW_ST_COUNT; i++)
 		buf_printf_grow(out, " %s %u", flow_state_name[i], gw->by_state[i]);
+	buf_printf_grow(out, "\n  queue: waiting %" PRIu64 " overrun %" PRIu64, k.waiting, k.overrun);
 	buf_printf_grow(out, "\n  translation: %s%s%s%s\n", gw->l3->kernel_xlate ? "kernel" : "daemon",
 			gw->l3->no_kernel_xlate ? " (" : "", gw->l3->no_kernel_xlate ? gw->l3->no_kernel_xlate : "",
 			gw->l3->no_kernel_xlate ? ")" : "");

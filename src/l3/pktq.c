@@ -470,3 +470,30 @@ void pktq_close(struct pktq *q)
 	q->rx = NULL;
 	q->tx = NULL;
 }
+
+/* ---- the kernel's counters ---- */
+
+void pktq_kernel_line(const char *line, uint16_t first, uint16_t last, struct pktq_kernel *out)
+{
+	unsigned queue, portid, waiting, mode, range, full, lost;
+
+	/* nfqnl_seq_show() in net/netfilter/nfnetlink_queue.c */
+	if (sscanf(line, "%u %u %u %u %u %u %u", &queue, &portid, &waiting, &mode, &range, &full, &lost) != 7 ||
+	    queue < first || queue > last)
+		return;
+	out->waiting += waiting;
+	out->overrun += (uint64_t)full + lost;
+}
+
+void pktq_kernel(const struct pktq *q, struct pktq_kernel *out)
+{
+	char line[256];
+	FILE *f = fopen("/proc/net/netfilter/nfnetlink_queue", "re");
+
+	*out = (struct pktq_kernel){ 0 };
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f))
+		pktq_kernel_line(line, q->first, q->last, out);
+	fclose(f);
+}
