@@ -23,6 +23,8 @@ struct repair_spec {
 	uint32_t rcv_wnd;          /* what the impersonated end last offered, from rcv_seq on */
 	uint32_t tsval;            /* newest TSval sent to the peer for the impersonated end */
 	uint32_t mark;             /* SO_MARK */
+	int fd;                    /* made by repair_prepare() for this family, now repair_make()'s; -1: none */
+	uint32_t fd_mark;          /* the mark that one has */
 };
 
 /* What a socket under repair stands at. */
@@ -47,8 +49,11 @@ struct repair_queues {
 	uint8_t tcp_state;
 };
 
+/* Half of repair_make(), which knows nothing of the connection yet: for a stock. A descriptor, or -errno with *step naming
+ * the call that failed. Neither bound nor connected: close() is all that it needs. */
+int repair_prepare(int family, uint32_t mark, const char **step);
 /* Makes the socket, established, not reading yet: nothing is sent. *fd on success. -errno, with *step naming the
- * call that failed. */
+ * call that failed; spec->fd is closed then. */
 int repair_make(const struct repair_spec *spec, int *fd, const char **step);
 
 /* SO_MARK: where the peer's packets go (l3/mark.h). 0 or -errno. */

@@ -93,6 +93,7 @@ struct flow {
 	struct addr side[2];         /* [FLOW_CLIENT] sent the first packet */
 	struct gateway *gw;          /* counted */
 	struct pktq *q;              /* borrows: where its packets came from last; NULL when that closed */
+	uint64_t verdict_flush;      /* q->flushes when its newest verdict was given: the same now, and that is not sent yet */
 	uint8_t state, seen, xlate_by, timer, policy;
 	uint8_t was;                 /* CLOSING: the state before */
 	uint8_t mark_class;          /* enum mark_class: what the connection mark says, as far as we know */

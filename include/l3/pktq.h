@@ -82,6 +82,7 @@ struct pktq {
 	struct pktq_rx *rx;        /* owns: receive buffers */
 	struct pktq_tx *tx;        /* owns: verdicts collected */
 	bool in_batch;             /* verdicts given now are sent when the batch is over */
+	uint64_t flushes;          /* from 1 on */
 	struct task flush;         /* and otherwise when the cycle is */
 	struct pktq_mem *mem;      /* to be freed after the flush */
 	struct pktq_stats stats;

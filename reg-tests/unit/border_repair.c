@@ -25,6 +25,7 @@ struct rt_call {
 static struct rt_call rt_call[128];
 static int rt_calls, rt_fail_at, rt_fail_errno, rt_open;
 static bool rt_armed; /* calls are the test's */
+static bool rt_ours[1024]; /* descriptors made while they were */
 static char rt_stream;
 
 int __real_socket(int family, int type, int proto);
@@ -45,17 +46,24 @@ static int rt_did(const char *name, int level, int opt, int val)
 
 int __wrap_socket(int family, int type, int proto)
 {
+	int fd;
+
 	if (!rt_armed)
 		return __real_socket(family, type, proto);
 	if (rt_did("socket", family, type, proto) < 0)
 		return -1;
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	rt_ours[fd] = true;
 	rt_open++;
-	return open("/dev/null", O_RDWR | O_CLOEXEC); /* a descriptor that ours is */
+	return fd;
 }
 
 int __wrap_close(int fd)
 {
-	rt_open -= rt_armed;
+	if (fd >= 0 && rt_ours[fd]) {
+		rt_ours[fd] = false;
+		rt_open--;
+	}
 	return __real_close(fd);
 }
 
@@ -96,7 +104,7 @@ void __wrap_stream_kill(struct stream *s)
 static const struct repair_spec rt_spec = {
 	.local = { .family = AF_INET, .port = 80 }, .peer = { .family = AF_INET, .port = 40000 },
 	.snd_seq = 1000, .rcv_seq = 5000, .peer_mss = 1460, .peer_wscale = 7, .local_wscale = 8, .sack = true,
-	.timestamps = true, .snd_wnd = 60000, .max_wnd = 65535, .rcv_wnd = 30000, .tsval = 77,
+	.timestamps = true, .snd_wnd = 60000, .max_wnd = 65535, .rcv_wnd = 30000, .tsval = 77, .fd = -1,
 };
 
 static int rt_make(int fail_at, int err, const char **step)
@@ -237,4 +245,49 @@ Test(repair, a_connection_whose_sockets_cannot_be_made_is_forwarded_unharmed)
 			rt_end();
 		}
 	cr_assert_gt(refused, (int)ARRAY_SIZE(errs) * (calls - 10), "few calls do not matter");
+}
+
+Test(repair, half_of_the_work_lies_ready_for_the_next_one)
+{
+	int first = rt_promote(0, 0), before, fd, i;
+	uint32_t mark = 0;
+
+	rt_armed = true;
+	ev_run(gt_w.loop, EVRUN_NOWAIT); /* the end of the cycle */
+	cr_assert_eq(rt_open, 2 + BORDER_STOCK);
+	for (i = 0; i < 2; i++) {
+		const char *step;
+		struct repair_spec spec = rt_spec;
+
+		before = rt_calls;
+		spec.fd = border_stock_take(gt_w.border, AF_INET, &spec.fd_mark);
+		spec.mark = spec.fd_mark;
+		cr_assert_geq(spec.fd, 0);
+		cr_assert_eq(repair_make(&spec, &fd, &step), 0);
+		cr_assert_leq(rt_calls - before, first / 2 - 7, "%d calls instead of %d", rt_calls - before, first / 2);
+		repair_close(&fd);
+	}
+	/* what has another mark gets its own; what fails is closed */
+	for (i = 0; i < 2; i++) {
+		const char *step;
+		struct repair_spec spec = rt_spec;
+
+		spec.fd = border_stock_take(gt_w.border, AF_INET, &spec.fd_mark);
+		spec.mark = spec.fd_mark ^ 1;
+		before = rt_calls;
+		rt_fail_at = i ? before + 2 : 0;
+		rt_fail_errno = EPERM;
+		cr_assert_eq(repair_make(&spec, &fd, &step), i ? -EPERM : 0);
+		cr_assert_eq(rt_call[before % ARRAY_SIZE(rt_call)].opt, SO_MARK);
+		cr_assert_eq(rt_call[before % ARRAY_SIZE(rt_call)].val, (int)spec.mark);
+		if (!i)
+			repair_close(&fd);
+	}
+	cr_assert_eq(rt_open, 2 + BORDER_STOCK - 4);
+	cr_assert_eq(border_stock_take(gt_w.border, AF_INET6, &mark), -1, "nobody has asked for one yet");
+	ev_run(gt_w.loop, EVRUN_NOWAIT);
+	cr_assert_eq(rt_open, 2 + 2 * BORDER_STOCK);
+	rt_armed = false;
+	rt_end();
+	cr_assert_eq(rt_open, 0, "the stock is given back");
 }

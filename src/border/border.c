@@ -335,6 +335,7 @@ int border_worker_init(struct worker *w)
 	task_init(&b->turn_task, border_wish_turns);
 	task_init(&b->late_task, border_late_task);
 	border_watch_init(b);
+	border_stock_init(b);
 	w->border = b;
 	w->l3->border = &border_ops;
 	return 0;
@@ -386,6 +387,7 @@ void border_worker_destroy(struct worker *w)
 	task_cancel(&b->late_task);
 	task_cancel(&b->turn_task);
 	border_watch_stop(b);
+	border_stock_end(b);
 	w->l3->border = NULL;
 	free(b);
 	w->border = NULL;

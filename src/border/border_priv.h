@@ -77,6 +77,15 @@ struct border_waiter {
 	const char *why;        /* a static word; NULL: it worked */
 };
 
+#define BORDER_STOCK 32 /* sockets: what a batch of packets may need */
+
+struct border_stock {
+	int fd[BORDER_STOCK];
+	unsigned n;
+	bool wanted;            /* by somebody, once */
+	uint32_t mark;          /* that they have */
+};
+
 struct border {
 	struct worker *w;
 	struct pool *pool;
@@ -89,6 +98,8 @@ struct border {
 	unsigned closing;       /* flows without border whose sockets carry them to their end */
 	struct task soon_task;
 	struct task turn_task;
+	struct task stock_task;
+	struct border_stock stock[2]; /* IPv4, IPv6 */
 	ev_timer timer;         /* the next look */
 	uint64_t timer_us;      /* when it fires; UINT64_MAX: idle */
 	int diag_fd;            /* sock_diag: for what pseudo sockets leave behind; -1: none */
@@ -119,6 +130,12 @@ void border_watch(struct border_flow *bf, unsigned period); /* after that, and t
 void border_soon(struct border_flow *bf);                   /* and when the batch is over: something happened */
 void border_unwatch(struct border_flow *bf);
 void border_watch_batch(struct border *b);                  /* the batch is over */
+
+/* stock.c */
+void border_stock_init(struct border *b);
+void border_stock_end(struct border *b);
+/* A prepared socket (border/repair.h) and its mark, or -1: none is left. */
+int border_stock_take(struct border *b, int family, uint32_t *mark);
 
 /* promote.c */
 const char *border_promote(struct flow *f, const char *frontend, enum gateway_else els);

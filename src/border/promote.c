@@ -63,6 +63,7 @@ static int promote_socket(struct border_flow *bf, int to, const char **step)
 		.tsval = r.tsval,
 		.mark = mark_put(f->foreign_mark, f->gw->l3->mark_mask, MARK_SOCK_QUEUE),
 	};
+	spec.fd = border_stock_take(border_of(f), spec.local.family, &spec.fd_mark);
 	rc = repair_make(&spec, &bf->fd[to], step);
 	bf->snd0[to] = r.snd_seq;
 	bf->rcv0[to] = bf->top[to] = r.rcv_seq;
@@ -132,8 +133,9 @@ static void promote_go(struct border_flow *bf)
 	int d;
 
 	/* What passes must be gone before the sockets exist: early demux would take it for theirs, and the
-	 * forwarding path drops what has a socket (kernel: ip_forward()). */
-	if (f->q)
+	 * forwarding path drops what has a socket (kernel: ip_forward()). Our own steering turns that off (steer.c), and
+	 * the ACK that came with the first payload need not be on its way first. */
+	if (f->q && !f->gw->l3->steer && f->verdict_flush == f->q->flushes)
 		pktq_flush(f->q);
 	why = promote_insert(bf);
 	if (why) {

@@ -12,7 +12,11 @@
  *   - window scale always, also when there is none: connect() would leave the
  *     host's own default in place
  *   - the time stamp even: its low bit switches the socket to microseconds
- *   - repair off with -1: plain 0 sends a window probe
+ *   - repair off with -1: plain 0 sends a window probe. Which queue was named last means nothing from then on;
+ *     repair on forgets it
+ *
+ * What does not depend on the connection comes first, in repair_prepare(), so that it can be done before
+ * there is one.
  */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -50,12 +54,8 @@ static int repair_int(int fd, int level, int opt, int val)
 	return setsockopt(fd, level, opt, &val, sizeof(val)) < 0 ? -errno : 0;
 }
 
-static int repair_queue_seq(int fd, int queue, uint32_t seq)
+static int repair_seq(int fd, uint32_t seq)
 {
-	int rc = repair_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue);
-
-	if (rc < 0)
-		return rc;
 	return setsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq, sizeof(seq)) < 0 ? -errno : 0;
 }
 
@@ -69,13 +69,10 @@ static int repair_get_seq(int fd, int queue, uint32_t *seq)
 	return getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, seq, &len) < 0 ? -errno : 0;
 }
 
-static int repair_buffers(int fd, const struct repair_spec *s)
+static int repair_buffers(int fd, uint32_t bytes)
 {
-	uint64_t want = (uint64_t)s->rcv_wnd * 2;
-	int rc;
+	int rc = repair_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)bytes);
 
-	want = MAX(MIN(want, REPAIR_RCVBUF_MAX), REPAIR_RCVBUF_MIN);
-	rc = repair_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)want);
 	if (rc == 0)
 		repair_int(fd, SOL_SOCKET, SO_BUF_LOCK, 0); /* autotuning stays on; since 5.15 */
 	return rc;
@@ -130,22 +127,42 @@ static int repair_window(int fd, const struct repair_spec *s)
 			goto out;                                                                            \
 	} while (0)
 
-int repair_make(const struct repair_spec *s, int *out, const char **step)
+int repair_prepare(int family, uint32_t mark, const char **step)
 {
-	bool v6 = s->local.family == AF_INET6;
+	bool v6 = family == AF_INET6;
 	int fd, rc;
 
 	*step = "socket";
-	fd = socket(s->local.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (fd < 0)
 		return -errno;
 	REPAIR_STEP("transparent", v6 ? repair_int(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1) :
 					repair_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1));
-	REPAIR_STEP("mark", repair_set_mark(fd, s->mark));
-	REPAIR_STEP("rcvbuf", repair_buffers(fd, s));
+	REPAIR_STEP("mark", repair_set_mark(fd, mark));
+	REPAIR_STEP("rcvbuf", repair_buffers(fd, REPAIR_RCVBUF_MIN));
 	REPAIR_STEP("repair", repair_int(fd, IPPROTO_TCP, TCP_REPAIR, 1));
-	REPAIR_STEP("snd_seq", repair_queue_seq(fd, TCP_SEND_QUEUE, s->snd_seq));
-	REPAIR_STEP("rcv_seq", repair_queue_seq(fd, TCP_RECV_QUEUE, s->rcv_seq));
+	REPAIR_STEP("queue", repair_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE));
+	repair_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return fd;
+out:
+	close(fd);
+	return rc;
+}
+
+int repair_make(const struct repair_spec *s, int *out, const char **step)
+{
+	uint64_t room = MIN((uint64_t)s->rcv_wnd * 2, REPAIR_RCVBUF_MAX);
+	int rc, fd = s->fd >= 0 ? s->fd : repair_prepare(s->local.family, s->mark, step);
+
+	if (fd < 0)
+		return fd;
+	if (s->fd >= 0 && s->fd_mark != s->mark)
+		REPAIR_STEP("mark", repair_set_mark(fd, s->mark));
+	if (room > REPAIR_RCVBUF_MIN)
+		REPAIR_STEP("rcvbuf", repair_buffers(fd, (uint32_t)room));
+	REPAIR_STEP("snd_seq", repair_seq(fd, s->snd_seq)); /* the queue that repair_prepare() has chosen */
+	REPAIR_STEP("queue", repair_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE));
+	REPAIR_STEP("rcv_seq", repair_seq(fd, s->rcv_seq));
 	if (s->peer_mss >= REPAIR_MSS_MIN)
 		REPAIR_STEP("maxseg", repair_int(fd, IPPROTO_TCP, TCP_MAXSEG, s->peer_mss));
 	rc = repair_connect(fd, s, step);
@@ -155,9 +172,7 @@ int repair_make(const struct repair_spec *s, int *out, const char **step)
 	REPAIR_STEP("window", repair_window(fd, s));
 	if (s->timestamps)
 		REPAIR_STEP("timestamp", repair_int(fd, IPPROTO_TCP, TCP_TIMESTAMP, (int)((s->tsval + 1) & ~1U)));
-	REPAIR_STEP("no queue", repair_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE));
 	REPAIR_STEP("repair off", repair_thaw(fd));
-	repair_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	*out = fd;
 	return 0;
 out:

@@ -291,6 +291,7 @@ void pktq_flush(struct pktq *q)
 	struct msghdr mh = { .msg_name = &snl, .msg_namelen = sizeof(snl) };
 	ssize_t rc;
 
+	q->flushes++;
 	if (tx && tx->n) {
 		mh.msg_iov = tx->iov;
 		mh.msg_iovlen = tx->niov;
@@ -411,7 +412,7 @@ int pktq_open(struct pktq *q, struct worker *w, uint16_t first, uint16_t last, c
 	struct sockaddr_nl snl = { .nl_family = AF_NETLINK };
 	int rc, n;
 
-	*q = (struct pktq){ .w = w, .h = h, .owner = owner, .first = first, .last = last, .fd = -1 };
+	*q = (struct pktq){ .w = w, .h = h, .owner = owner, .first = first, .last = last, .fd = -1, .flushes = 1 };
 	list_init(&q->node);
 	task_init(&q->flush, pktq_flush_task);
 	q->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
@@ -447,7 +448,7 @@ out:
 int pktq_open_fake(struct pktq *q, struct worker *w, const struct pktq_handler *h, void *owner,
 		  void (*sink)(struct pktq *q, const struct pktq_verdict *v))
 {
-	*q = (struct pktq){ .w = w, .h = h, .owner = owner, .fd = -1, .sink = sink };
+	*q = (struct pktq){ .w = w, .h = h, .owner = owner, .fd = -1, .sink = sink, .flushes = 1 };
 	list_init(&q->node);
 	task_init(&q->flush, pktq_flush_task);
 	return 0;

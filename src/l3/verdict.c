@@ -39,6 +39,8 @@ static void verdict_give(struct visit *v, struct pktq_verdict *vd)
 	if (WARN_ON(v->judged))
 		return;
 	v->judged = true;
+	if (v->f)
+		v->f->verdict_flush = v->q->flushes;
 	vd->ref = v->p->ref;
 	pktq_verdict(v->q, vd);
 	trace_packet(v, verdict_fate(v, vd));
