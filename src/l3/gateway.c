@@ -161,10 +161,17 @@ static int gateway_common(struct l3 *l3, struct epoch *ep, struct diag *d)
 
 static int gateway_prepare_one(struct l3 *l3, struct epoch *ep, struct gateway_conf *c, struct diag *d)
 {
-	int rc = gateway_queue_prepare(l3, c, d);
-	struct gateway *gw;
+	struct gateway *gw = gateway_find(l3, c->obj.name);
+	int rc;
 
-	if (rc < 0 || gateway_find(l3, c->obj.name))
+	if (gw && gw->conf->steer_manual != c->steer_manual) {
+		/* ours and the operator's are the same chains: his would go with ours */
+		diag_error(d, c->obj.file, c->obj.line, "gateway '%s' : 'steer' cannot change while it runs; stop and start",
+			   gw->name);
+		return -EINVAL;
+	}
+	rc = gateway_queue_prepare(l3, c, d);
+	if (rc < 0 || gw)
 		return rc;
 	gw = gateway_new(l3, c, ep);
 	if (!gw)

@@ -51,7 +51,7 @@ static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch 
 {
 	const struct l3_conf *lc = epoch_part(ep, &gateway_module);
 	struct steer_conf sc = {
-		.mark_mask = ep->global.mark_mask,
+		.mark_mask = l3 ? l3->mark_mask : ep->global.mark_mask, /* it does not change while running */
 		.route_table = ep->global.route_table,
 		.maxflows = ep->global.maxflows,
 	};
