@@ -32,6 +32,7 @@ struct ct_entry {
 	uint8_t wscale[2];                /* theirs; 0 unless both have window scale */
 	int32_t adjust[2];                /* added to sequences of the original, of the reply direction */
 	bool nat;                         /* addresses or ports are changed: such flows are not supported */
+	bool helper;                      /* a helper follows it (FTP and the like) */
 };
 
 /* Opens the request socket. 0 or -errno (-EPERM; -EPROTONOSUPPORT: the kernel has no ctnetlink). */

@@ -109,6 +109,7 @@ struct flow {
 	uint8_t tos;                 /* set-tos */
 	bool has_tos;
 	bool no_handover;            /* the kernel would not have its translation */
+	bool adjusted;               /* it has had it, and packets on their way may still carry that entry */
 	uint32_t in_if, out_if;      /* of the first packet */
 	uint64_t created_ms, touched_ms;
 	uint64_t packets[2];         /* as queued to us */

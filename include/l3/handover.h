@@ -12,9 +12,9 @@ struct flow;
 
 /* Does the kernel take an entry with sequence adjustment? False with *why: a static text. Once, at start. */
 bool handover_selftest(struct ct *ct, const char **why);
-/* Is <f> translated here for no other reason than its deltas, and could the kernel do it? */
+/* Is <f> translated here for no other reason than its deltas, and could the kernel do it? Or has it none? */
 bool handover_wanted(const struct flow *f);
-/* Does it: OFFLOADED; or stays, and is not tried again. 30 us of ctnetlink. */
+/* Does it: OFFLOADED, or WATCHED; or it stays, and is not tried again. 30 us of ctnetlink. */
 void handover_now(struct flow *f);
 /* The kernel's entry of a flow with xlate_by KERNEL is gone: it is translated here again. */
 void handover_lost(struct flow *f);

@@ -25,7 +25,7 @@ struct pktq_ref {
 	uint16_t queue;
 };
 
-enum pktq_hook { PKTQ_HOOK_PREROUTING = 0, PKTQ_HOOK_FORWARD = 2 }; /* NF_INET_* */
+enum pktq_hook { PKTQ_HOOK_PREROUTING = 0, PKTQ_HOOK_FORWARD = 2, PKTQ_HOOK_OUTPUT = 3 }; /* NF_INET_* */
 
 struct pktq_pkt {
 	struct pktq_ref ref;

@@ -25,6 +25,7 @@ struct policy_ctx {
 	/* layer 4 */
 	const struct addr *src, *dst; /* client's, and what it connected to */
 	const char *in_if;            /* interface name, or NULL */
+	unsigned promotions;          /* of this connection so far: a gateway's rules */
 	const char *fe_name, *be_name, *srv_name; /* or NULL */
 
 	/* layer 6: bytes seen so far and not yet passed on, contiguous */

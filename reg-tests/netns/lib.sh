@@ -333,13 +333,16 @@ ramp_up() {
 }
 
 #
-# One connection of the client, kept open: talk_to ADDR [PORT], talk REQUEST, ..., talk_end
+# One connection of the client (or of $talk_host), kept open: talk_to ADDR [PORT], talk REQUEST, ..., talk_end
 #
 
+talk_host=client
+
 talk_to() {
-	rm -f "$T/talk.in" "$T/talk.out"
+	rm -f "$T/talk.in"
+	: >"$T/talk.out"
 	mkfifo "$T/talk.in"
-	(exec nsenter --net="/run/netns/$ID-client" "$tools/httpka" -T 20 "$1" "${2:-80}" \
+	(exec nsenter --net="/run/netns/$ID-$talk_host" "$tools/httpka" -T 20 "$1" "${2:-80}" \
 		<"$T/talk.in" >"$T/talk.out" 2>&1) &
 	talk_pid=$!
 	spawned="$spawned $talk_pid"
@@ -434,9 +437,9 @@ cycle() {
 	wait_for 5 flow_settled
 	cycle_id=$(flow_by true .id)
 	while [ -z "$cycle_end" ] && [ "$cycle_id" != null ]; do
-		cycle_step promote promoted fe_bytes || continue
+		cycle_step flow_promoted promote fe_bytes || continue
 		sleep "${1:-0.05}"
-		until cycle_step demote translated || [ -n "$cycle_end" ]; do :; done
+		until cycle_step flow_settled demote || [ -n "$cycle_end" ]; do :; done
 		[ -n "$cycle_end" ] || cycles=$((cycles + 1))
 		sleep "${1:-0.05}"
 	done
@@ -458,16 +461,20 @@ cycle_ramp() {
 		cycled_before=$cycles
 	done
 }
-# cycle_step VERB STATE [FRONTEND]: 0 when the flow got there; else $cycle_end says why there is no use in trying again
+# cycle_step WHEN VERB [FRONTEND]: 0 when the flow got there; else $cycle_end says why there is no use in trying again
 cycle_step() {
-	said=$("$tools/stctl" -t 20000 "$SOCK" "$1" flow "$cycle_id" ${3-} 2>&1)
+	said=$("$tools/stctl" -t 20000 "$SOCK" "$2" flow "$cycle_id" ${3-} 2>&1)
 	case $said in
-	'') wait_for 5 flow_is true "$2" && return 0 ;;
+	'') wait_for 5 "$1" && return 0 ;;
 	*busy* | *hold-timeout*) sleep 0.1; return 1 ;;
 	esac
-	cycle_end="${said:-$1, but $(flow_by true .state)}"
+	cycle_end="${said:-$2, but $(flow_by true .state)}"
 	return 1
 }
+flow_promoted() {
+	flow_is true promoted
+}
+# at L3, and not on its way to anywhere; a demoted one without deltas is watched
 flow_settled() {
 	case $(flow_by true .state) in watched | translated) ;; *) return 1 ;; esac
 }

@@ -635,6 +635,21 @@ Test(l3_gateway, a_demoted_connection_without_deltas_is_offloaded_when_both_ends
 	cr_expect_eq(gt_got(id)->req, MARK_OFFLOADED);
 }
 
+Test(l3_gateway, without_deltas_it_is_watched_again_where_policy_has_not_decided)
+{
+	gt_up(RULES);
+	struct flow *f = demoted(S1);
+	uint32_t id;
+
+	f->policy = FLOW_POL_OPEN;
+	gt_s2c(S1, C1, SEG_ACK, NULL);
+	gt_c2s(C1, S1, SEG_ACK, NULL);
+	cr_expect_eq(f->state, FLOW_ST_WATCHED);
+	cr_expect_eq(f->xlate_by, FLOW_XLATE_NONE);
+	id = gt_s2c(S1, C1, SEG_ACK, "x");
+	cr_expect_eq(gt_got(id)->req, MARK_OURS, "it lives without the daemon");
+}
+
 Test(l3_gateway, what_is_below_a_floor_shows_that_old_segments_are_under_way)
 {
 	gt_up(RULES);

@@ -228,6 +228,7 @@ static bool ct_read_entry(const struct nlmsghdr *nlh, struct ct_entry *e)
 		adj = ct_nest(t.at[CTA_SEQ_ADJ_ORIG + d]);
 		e->adjust[d] = (int32_t)ct_u32(&adj, CTA_SEQADJ_OFFSET_AFTER);
 	}
+	e->helper = t.at[CTA_HELP];
 	/* a binding that changes nothing has the status bit of its kind all the same: compare */
 	e->nat = e->reply_src.family && !(addr_eq(&e->src, &e->reply_dst) && addr_eq(&e->dst, &e->reply_src));
 	return proto == IPPROTO_TCP;

@@ -98,6 +98,7 @@ static void gateway_ctx(struct gateway *gw, struct flow *f, struct policy_ctx *c
 		.dst = &f->side[FLOW_SERVER],
 		.in_if = gateway_ifname(l3, f->in_if),
 		.fe_name = gw->name,
+		.promotions = f->promotions,
 		.res_final = true,
 		.tmp = &l3->tmp,
 		.owner = dec,

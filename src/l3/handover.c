@@ -21,7 +21,7 @@
  * pseudo sockets send must not be adjusted.
  *
  * Where both deltas are 0 there is nothing to translate, and the connection is offloaded
- * like any other.
+ * like any other; or watched like any other, when policy has not decided.
  */
 #include "l3/handover.h"
 
@@ -82,7 +82,8 @@ static int handover_entry(struct flow *f, struct ct_entry *e, int *orig)
 	if (rc < 0)
 		return rc;
 	*orig = addr_eq(&e->src, &f->side[FLOW_CLIENT]) ? FLOW_CLIENT : FLOW_SERVER;
-	return e->nat || e->tcp_state != TCP_CONNTRACK_ESTABLISHED ? -EINVAL : 0;
+	/* a helper has reasons of its own to adjust numbers */
+	return e->nat || e->helper || e->tcp_state != TCP_CONNTRACK_ESTABLISHED ? -EINVAL : 0;
 }
 
 /* Out with the entry, in with <e>. */
@@ -120,12 +121,27 @@ static bool handover_plain(const struct flow *f)
 	return f->xl.delta[0] == 0 && f->xl.delta[1] == 0;
 }
 
+/* Policy said its last word. Where it did not, a connection is watched on, as before its promotion. */
+static bool handover_decided(const struct flow *f)
+{
+	return (f->policy == FLOW_POL_FORWARD || f->policy == FLOW_POL_NONE) && !f->gw->conf->dry_run && !f->has_tos;
+}
+
 bool handover_wanted(const struct flow *f)
 {
 	return f->state == FLOW_ST_TRANSLATED && f->xlate_by == FLOW_XLATE_DAEMON && !f->recalled && !f->border &&
-	       !f->has_tos && !f->no_handover && f->policy != FLOW_POL_DROP && !f->gw->conf->dry_run && !l3_turn_wanted(f) &&
-	       xlate_settled(&f->xl) && !((f->trk.side[0].f | f->trk.side[1].f) & SEQTRK_F_FIN) && !(f->trk.f & SEQTRK_C_RST) &&
-	       (handover_plain(f) || f->gw->l3->kernel_xlate);
+	       !f->no_handover && f->policy != FLOW_POL_DROP && xlate_settled(&f->xl) &&
+	       !((f->trk.side[0].f | f->trk.side[1].f) & SEQTRK_F_FIN) && !(f->trk.f & SEQTRK_C_RST) &&
+	       (handover_plain(f) || (handover_decided(f) && f->gw->l3->kernel_xlate));
+}
+
+/* Nothing to translate, and rules that may still look at it: the daemon could as well be dead. */
+static void handover_watch(struct flow *f)
+{
+	f->xlate_by = FLOW_XLATE_NONE;
+	xlate_drop_floors(&f->xl);
+	f->want_class = f->gw->conf->block ? MARK_HARD : MARK_OURS;
+	flow_set_state(f, FLOW_ST_WATCHED);
 }
 
 static int handover_kernel(struct flow *f)
@@ -147,8 +163,10 @@ static int handover_kernel(struct flow *f)
 	}
 	handover_agreed(f, &e, orig);
 	rc = handover_replace(f, &e, at);
-	if (rc == 0)
+	if (rc == 0) {
 		f->xlate_by = FLOW_XLATE_KERNEL;
+		f->adjusted = true;
+	}
 	return rc;
 }
 
@@ -156,6 +174,10 @@ void handover_now(struct flow *f)
 {
 	int rc = 0;
 
+	if (!handover_decided(f)) {
+		handover_watch(f);
+		return;
+	}
 	if (handover_plain(f))
 		f->xlate_by = FLOW_XLATE_NONE;
 	else

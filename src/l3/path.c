@@ -382,19 +382,40 @@ static void path_flow(struct visit *v)
 	l3_flow_packet(v);
 }
 
+/* An entry that adjusts would do so to the error, too, as if it were a segment of the connection that it belongs to, and
+ * spoil it: the announced MTU grows by the delta (nf_confirm() in net/netfilter/nf_conntrack_proto.c lets only errors in
+ * reply direction alone). So a copy is sent, which finds an entry that does not adjust; the flow is handed over
+ * again with a later packet. One that waited in the queue meanwhile has the old entry: so for all of its errors. */
+static void path_quote_again(struct visit *v, struct flow *f)
+{
+	if (f->xlate_by == FLOW_XLATE_KERNEL)
+		handover_back(f);
+	inject_wire(v->l3->inject, v->p->data, v->p->len, mark_foreign(v->p->mark, v->l3->mark_mask), MARK_HARD);
+	l3_drop(v);
+}
+
 /* Not TCP: an ICMP error may be about a segment that was translated here. Its sender must know the number that
- * it quotes, or it takes no notice (path MTU discovery). */
+ * it quotes, or it takes no notice (path MTU discovery). This host's own error about a segment that the kernel was to
+ * translate quotes it as it came. */
 static void path_quote(struct visit *v)
 {
+	bool early = v->p->hook == PKTQ_HOOK_OUTPUT && mark_get(v->p->mark, v->l3->mark_mask) == MARK_OFFLOADED;
+	struct flow *f = NULL;
 	struct quote q;
-	struct flow *f;
 	int d;
 
 	if (quote_parse(&q, v->p->data, v->p->len, v->p->full_len) != SEG_OK)
 		v->l3->unknown[SEG_NOT_TCP]++;
-	else if ((f = flow_lookup(&v->l3->flows, &q.src, &q.dst, &d)) && f->xlate_by != FLOW_XLATE_NONE &&
-		 quote_xlate(&q, d, &f->xl))
-		v->s.f |= SEG_F_DIRTY;
+	else
+		f = flow_lookup(&v->l3->flows, &q.src, &q.dst, &d);
+	if (f && f->xlate_by != FLOW_XLATE_NONE) {
+		if (!early && quote_xlate(&q, d, &f->xl))
+			v->s.f |= SEG_F_DIRTY;
+		if (f->adjusted && v->p->len == v->p->full_len) {
+			path_quote_again(v, f);
+			return;
+		}
+	}
 	l3_accept(v);
 }
 

@@ -152,7 +152,7 @@ static void put_queue(struct buf *out, const struct steer_gateway *gw, bool bypa
 static void gen_decl(struct steer_gen *g)
 {
 	static const char *const names[] = { "REQ",   "PRE",   "HARD", "SOCK", "ICMP",
-					     "SOFTQ", "HARDQ", "FWD",  "IN",   "OUT", "LOST" };
+					     "SOFTQ", "HARDQ", "FWD",  "IN",   "OUT", "LOST", "OWN" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		buf_printf_grow(g->out, ":" STEER_CHAIN "%s - [0:0]\n", names[i]);
@@ -180,7 +180,12 @@ static void gen_jumps(struct steer_gen *g)
 	buf_printf_grow(o, "-A INPUT -p tcp -m mark --mark %s -j STANDIN_IN\n",
 			mk(g, MARK_LOCAL, MARK_ALL).s);
 	/* what the daemon sends itself */
-	buf_printf_grow(o, "-A OUTPUT -p tcp -m mark --mark %s -j STANDIN_REQ\n", mk(g, MARK_REQ(0), MARK_REQ_MASK).s);
+	buf_printf_grow(o, "-A OUTPUT -m mark --mark %s -j STANDIN_REQ\n", mk(g, MARK_REQ(0), MARK_REQ_MASK).s);
+	/* this host's own errors. Where the kernel adjusts they quote what came, not yet adjusted: the class tells */
+	buf_printf_grow(o, "-A OUTPUT -p %s -m connmark --mark %s -j STANDIN_OWN\n", steer_fam[g->fam].icmp,
+			mk(g, MARK_OFFLOADED, MARK_CLASS).s);
+	buf_printf_grow(o, "-A OUTPUT -p %s -m connmark --mark %s -j STANDIN_SOFTQ\n", steer_fam[g->fam].icmp,
+			mk(g, MARK_HARD, MARK_CLASS).s);
 	/* both socket values: all but the direct bit */
 	buf_printf_grow(o, "-A OUTPUT -p tcp -m mark --mark %s -m connmark ! --mark %s -j STANDIN_OUT\n",
 			mk(g, MARK_SOCK_QUEUE, MARK_ALL & ~(MARK_SOCK_DIRECT ^ MARK_SOCK_QUEUE)).s,
@@ -196,6 +201,12 @@ static void gen_req(struct steer_gen *g)
 			mark_bits(g->c->mark_mask, MARK_CLASS) | g->c->set_mask, g->c->mark_mask | g->c->set_mask);
 	buf_printf_grow(g->out, "-A STANDIN_REQ -j MARK --set-xmark %s\n", mk(g, 0, MARK_ALL).s);
 	buf_printf_grow(g->out, "-A STANDIN_REQ -j ACCEPT\n");
+}
+
+static void gen_own(struct steer_gen *g)
+{
+	buf_printf_grow(g->out, "-A STANDIN_OWN -j MARK --set-xmark %s\n-A STANDIN_OWN -g STANDIN_SOFTQ\n",
+			mk(g, MARK_OFFLOADED, MARK_ALL).s);
 }
 
 static void gen_pre(struct steer_gen *g)
@@ -313,6 +324,7 @@ static char *steer_gen_family(const struct steer_conf *c, int fam)
 	gen_decl(&g);
 	gen_jumps(&g);
 	gen_req(&g);
+	gen_own(&g);
 	gen_pre(&g);
 	gen_queues(&g);
 	gen_forward(&g);

@@ -75,6 +75,11 @@ FETCH(fetch_iface)
 	return smp_text(out, ctx->in_if);
 }
 
+FETCH(fetch_flow_promotions)
+{
+	return smp_int(out, ctx->promotions);
+}
+
 FETCH(fetch_fe_name)
 {
 	return smp_text(out, ctx->fe_name);
@@ -266,6 +271,8 @@ static struct smp_fetch_kw fetches_l4[] = {
 	{ "dst", SMP_T_ADDR, SMP_AT_L4, NULL, fetch_dst, "the address that the client connected to" },
 	{ "dst_port", SMP_T_SINT, SMP_AT_L4, NULL, fetch_dst_port, "the port that the client connected to" },
 	{ "iface", SMP_T_STR, SMP_AT_L4, NULL, fetch_iface, "the interface that the connection came in by" },
+	{ "flow_promotions", SMP_T_SINT, SMP_AT_L4, NULL, fetch_flow_promotions,
+	  "in a gateway's rules: how often the connection was promoted so far" },
 	{ "fe_name", SMP_T_STR, 0, NULL, fetch_fe_name, "the name of the frontend" },
 	{ "be_name", SMP_T_STR, 0, NULL, fetch_be_name, "the name of the backend" },
 	{ "srv_name", SMP_T_STR, 0, NULL, fetch_srv_name, "the name of the server" },
