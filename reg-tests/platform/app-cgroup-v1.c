@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What cgroup.c relies on in v1's memory controller.
+ * What cgroup.c relies on in v1's memory controller. Files are in /var/tmp: /tmp may be memory itself.
  */
 #include "app-plat.h"
 
@@ -38,7 +38,7 @@ static int map_file(void *arg)
 
 static void who_touches_a_file_first_pays_for_it(const char *dir)
 {
-	char path[] = "/tmp/app-plat-file-XXXXXX", text[8192];
+	char path[] = "/var/tmp/app-plat-file-XXXXXX", text[8192];
 	unsigned long long first, second;
 	int fd = mkstemp(path);
 	pid_t pid;
@@ -87,7 +87,7 @@ static int read_twice(void *arg)
 
 static void a_limit_that_is_too_small_for_mapped_files_shows_as_refaults(const char *dir)
 {
-	char path[] = "/tmp/app-plat-file-XXXXXX", text[8192];
+	char path[] = "/var/tmp/app-plat-file-XXXXXX", text[8192];
 	int fd = mkstemp(path);
 
 	memset(text, 'x', sizeof(text));
