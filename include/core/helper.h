@@ -25,6 +25,9 @@ struct helper_job {
 int helper_init(struct worker *w);
 void helper_submit(struct worker *w, struct helper_job *job);
 unsigned helper_pending(const struct worker *w);
+/* Blocks until <job>, which was submitted and is not done, has run, and calls its done() from here: for the end of an owner
+ * that shares something with it. Jobs before it are waited for, too. */
+void helper_finish(struct worker *w, struct helper_job *job);
 void helper_destroy(struct worker *w);
 
 #endif

@@ -45,4 +45,14 @@ for call in $calls; do
 	wait "${call##*:}"
 	is "the stream to ${call%:*}" "$(grep -o '._result=[a-z]*' "$T/ramp-${call%:*}.log" | tr '\n' ' ')" "c_result=ok s_result=ok "
 done
+standin_down
+
+# the end comes while a change is under way: it waits for it, and takes out what it put in
+for pause in 0 0.01 0.03 0.06 0.1; do
+	cp "$top/conf/demo.cfg" "$T/gw.cfg"
+	standin_up
+	also "gateway two" "    queue 1" "    match dport 9999"
+	sleep $pause
+	standin_down
+done
 finish

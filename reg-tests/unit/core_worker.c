@@ -145,6 +145,27 @@ Test(helper, runs_jobs_on_its_thread_and_reports_in_order)
 	worker_destroy(&w);
 }
 
+Test(helper, a_job_can_be_waited_for_where_it_stands)
+{
+	struct worker w;
+	int seen[8] = { 0 };
+	struct job a = { .id = 1, .seen = seen }, b = { .id = 2, .seen = seen }, c = { .id = 3, .seen = seen };
+
+	cr_assert_eq(worker_init(&w), 0);
+	a.job.run = b.job.run = c.job.run = job_run;
+	a.job.done = b.job.done = c.job.done = job_done;
+	helper_submit(&w, &a.job);
+	helper_submit(&w, &b.job);
+	helper_submit(&w, &c.job);
+	helper_finish(&w, &b.job);
+	cr_assert_eq(seen[0], 2, "without a turn of the loop");
+	cr_assert_eq(helper_pending(&w), 2);
+	helper_finish(&w, &a.job); /* has run, was not collected */
+	cr_assert_eq(seen[1], 1);
+	worker_destroy(&w);
+	cr_assert_eq(seen[2], 3, "the others as ever");
+}
+
 Test(helper, destroying_it_finishes_what_was_asked_even_by_done)
 {
 	struct worker w;

@@ -21,9 +21,11 @@
 struct helper {
 	struct worker *w; /* borrows */
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards todo, ran, quit */
+	pthread_mutex_t lock; /* guards todo, ran, running, quit */
 	pthread_cond_t wake;
+	pthread_cond_t rest; /* a job has run */
 	struct list todo, ran;
+	struct helper_job *running;
 	bool quit;
 	unsigned pending; /* loop's: submitted, done() not yet called */
 	ev_async async;
@@ -44,10 +46,13 @@ static void *helper_thread(void *arg)
 			continue;
 		}
 		list_del(&job->node);
+		h->running = job;
 		pthread_mutex_unlock(&h->lock);
 		job->run(job);
 		pthread_mutex_lock(&h->lock);
+		h->running = NULL;
 		list_add_tail(&h->ran, &job->node);
+		pthread_cond_signal(&h->rest);
 		ev_async_send(h->w->loop, &h->async);
 	}
 	pthread_mutex_unlock(&h->lock);
@@ -101,6 +106,7 @@ int helper_init(struct worker *w)
 	list_init(&h->ran);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->wake, NULL);
+	pthread_cond_init(&h->rest, NULL);
 	ev_async_init(&h->async, helper_async_cb);
 	ev_async_start(w->loop, &h->async);
 	rc = helper_start_thread(h);
@@ -129,6 +135,30 @@ unsigned helper_pending(const struct worker *w)
 	return w->helper ? w->helper->pending : 0;
 }
 
+static bool helper_is_todo(const struct helper *h, const struct helper_job *job)
+{
+	const struct helper_job *j;
+
+	list_for_each(j, &h->todo, node)
+		if (j == job)
+			return true;
+	return h->running == job;
+}
+
+void helper_finish(struct worker *w, struct helper_job *job)
+{
+	struct helper *h = w->helper;
+
+	pthread_mutex_lock(&h->lock);
+	while (helper_is_todo(h, job))
+		pthread_cond_wait(&h->rest, &h->lock);
+	list_del(&job->node);
+	pthread_mutex_unlock(&h->lock);
+	h->pending--;
+	if (job->done)
+		job->done(w, job);
+}
+
 /* A done() may submit again: rounds of asking the thread to finish, until nothing is left. */
 void helper_destroy(struct worker *w)
 {
@@ -152,6 +182,7 @@ void helper_destroy(struct worker *w)
 	}
 	ev_async_stop(w->loop, &h->async);
 	pthread_cond_destroy(&h->wake);
+	pthread_cond_destroy(&h->rest);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 	w->helper = NULL;

@@ -196,6 +196,8 @@ void steering_end(struct l3 *l3)
 {
 	char *err = NULL;
 
+	if (l3->steering) /* a change of it is under way: its last word, or it puts in what we take out */
+		helper_finish(l3->w, &l3->steering->job.job);
 	if (l3->steer && steer_withdraw(l3->steer, &err) < 0) {
 		msg_warning("steering : %s", err ? err : "not all of it could be taken out");
 		free(err);
