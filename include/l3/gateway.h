@@ -59,6 +59,7 @@ struct gateway_conf {
 	struct gateway_decision dflt; /* default-action */
 	const char *dflt_file;     /* where it stood, for messages */
 	int dflt_line;
+	uint64_t rules_text;       /* a hash of all lines that decide: what did not change decides the same */
 	uint32_t set_mask;         /* bits that set-mark rules set */
 	struct gateway_decision lost; /* when framing is lost: into the first frontend that the rules name */
 	struct log_set log;
@@ -91,6 +92,7 @@ struct gateway {
 	const struct gateway_conf *conf; /* of <ep>; stays valid while flows exist, also when removed from the configuration */
 	struct epoch *ep;          /* counted */
 	struct pktq *q;            /* borrows from l3->queues; NULL before commit() */
+	bool rejudge;              /* its rules have changed: offloaded flows are being judged again (offload.c) */
 	bool removed;              /* no longer configured: forwards what it still has, and gives it to others that match */
 	unsigned refs;             /* flows, and the list */
 	struct task reaper;        /* the last one went, perhaps while a queue is being read */

@@ -146,6 +146,8 @@ void l3_tick(struct l3 *l3);
  * `promote_failures` says it: the tracker does not know the connection, or its handshake, or cannot be asked. */
 const char *l3_recall(struct flow *f);
 void l3_unrecall(struct flow *f);
+/* The rules have changed since <f> was offloaded: called back, unless they forward it still. */
+void l3_rejudge(struct flow *f);
 /* The kernel's alone from its next verdict on, whatever policy says. */
 void l3_offload(struct flow *f);
 /* What the handshake of a connection agreed that passed unseen is taken from the kernel's tracker. NULL, or why it cannot be

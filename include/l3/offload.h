@@ -20,7 +20,7 @@
 #ifndef STANDIN_L3_OFFLOAD_H
 #define STANDIN_L3_OFFLOAD_H
 
-#include "core/compiler.h"
+#include "l3/flow.h"
 
 struct l3;
 struct gateway;
@@ -35,6 +35,8 @@ struct offload {
 	uint64_t lost_ms;          /* when events got lost last; 0: never */
 	uint64_t round_ms;         /* when the budget of looks was renewed */
 	unsigned looks_left;       /* of it */
+	struct flow_cursor cursor; /* the next flow to be judged again */
+	bool rejudging;            /* cursor is in use */
 	uint64_t events, looks, lost; /* `show info`; lost: how often, not how many */
 };
 
@@ -44,8 +46,11 @@ void offload_close(struct l3 *l3);
 
 /* A flow was offloaded: there will be events. */
 void offload_begun(struct l3 *l3);
-/* Reads what events there are, when it is time. Returns when it will be again, in clock_ms(); UINT64_MAX: there is no need. */
+/* Reads what events there are, and judges again, when it is time. Returns when it will be again, in clock_ms(); UINT64_MAX: there is no need. */
 uint64_t offload_tick(struct l3 *l3);
+/* Rules of gateways with .rejudge set have changed: their offloaded flows are judged anew, under a budget; those that are not
+ * to be forwarded any more are called back, and their next turn meets the rules. */
+void offload_rejudge(struct l3 *l3);
 /* The timer of an offloaded flow of <gw> has run out. May it be looked up now? False: *<at> is when to ask again, in
  * clock_ms(). */
 bool offload_may_look(struct gateway *gw, uint64_t *at);

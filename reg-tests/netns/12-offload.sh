@@ -93,6 +93,26 @@ for addr in $S4 $S6; do
 	has "$addr: and of the end" "$(cat "$T/trace")" ' gone: '
 done
 
+# -- the rules change
+talk_to $S4
+has "a connection forwarded at its SYN" "$(talk /plain)" 'status=200'
+id=$(flow_by true .id)
+is "it is the kernel's" "$(flow_by true .state)" offloaded
+cp "$T/gw.cfg" "$T/gw.old"
+sed -i 's/forward if { dst_port 80 7 }/forward if { dst_port 7 }/; s/promote fe_bytes if FALSE/promote fe_bytes if { path_beg \/inspect }/' "$T/gw.cfg"
+reload
+wait_for 10 flow_is true watched
+is "a reload with other rules calls it back" "$(flow_by true '"\(.id) \(.state)"')" "$id watched"
+has "it goes on" "$(talk /plain)" 'status=200'
+before=$(gateway .promotions)
+has "its next request" "$(talk /inspect)" 'status=200'
+is "is promoted" "$(gateway .promotions)" "$((before + 1))"
+talk_end
+has "it ends well" "$talk_said" 'result=ok'
+cp "$T/gw.old" "$T/gw.cfg"
+rm "$T/gw.old"
+reload
+
 # -- older than the daemon, not than the tracker
 standin_down
 sed -i '/tcp-request connection/d; s/promote fe_bytes if FALSE/promote fe_bytes if { dst_port 80 }/' "$T/gw.cfg"

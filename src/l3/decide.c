@@ -295,6 +295,38 @@ void l3_unrecall(struct flow *f)
 	flow_set_state(f, FLOW_ST_OFFLOADED);
 }
 
+/* Connection rules are asked as at its SYN, but a promotion that they want needs a turn to begin with. */
+static bool decide_still_forward(struct flow *f, struct gateway_decision *dec)
+{
+	const struct gateway_conf *c = f->gw->conf;
+
+	if (gateway_judge_syn(f->gw, f, dec))
+		return dec->act == GATEWAY_ACT_FORWARD;
+	dec->act = GATEWAY_ACT_WATCH;
+	return c->content.count == 0 && c->dflt.act != GATEWAY_ACT_PROMOTE;
+}
+
+void l3_rejudge(struct flow *f)
+{
+	struct gateway_decision dec;
+	const char *why;
+
+	if (f->gw->removed || f->gw->conf->dry_run || decide_still_forward(f, &dec))
+		return;
+	why = l3_recall(f);
+	trace_step(f, "the rules have changed: %s", why ? why : "called back");
+	if (why)
+		return;
+	f->recalled = false;
+	f->policy = FLOW_POL_OPEN;
+	f->framing = false;
+	f->last_dir = FLOW_CLIENT; /* the next turn begins when the server has spoken */
+	if (dec.act == GATEWAY_ACT_DROP || dec.act == GATEWAY_ACT_REJECT)
+		decide_drop(f, dec.act == GATEWAY_ACT_DROP ? "dropped" : "rejected"); /* no number that a reset would need is known */
+	else
+		decide_set(f, &dec);
+}
+
 /* ---- the SYN ---- */
 
 static void decide_syn_reject(struct visit *v)

@@ -246,11 +246,14 @@ static void gateway_commit_one(struct l3 *l3, struct epoch *ep, struct gateway_c
 		gw->removed = false;
 		gw->refs++;
 	}
+	gw->rejudge |= gw->conf->rules_text != c->rules_text;
 	gw->conf = c;
 	epoch_get(ep);
 	epoch_put(gw->ep);
 	gw->ep = ep;
 	gateway_queue_commit(gw);
+	if (gw->rejudge)
+		offload_rejudge(l3);
 }
 
 void gateway_commit(struct worker *w, struct epoch *ep, struct epoch *old)

@@ -257,10 +257,26 @@ static int gateway_maxflows(struct cfg_line *ln, const struct cfg_kw *kw)
 
 /* ---- rules ---- */
 
+/* FNV-1a; the words are the administrator's own, and nobody's to choose collisions. */
+static void gateway_note(struct gateway_conf *c, const struct cfg_line *ln)
+{
+	uint64_t h = c->rules_text ? c->rules_text : 0xcbf29ce484222325ULL;
+	const char *p;
+	int i;
+
+	for (i = 0; i < ln->argc; i++) {
+		for (p = ln->args[i]; *p; p++)
+			h = (h ^ (uint8_t)*p) * 0x100000001b3ULL;
+		h = (h ^ 0xff) * 0x100000001b3ULL; /* between words */
+	}
+	c->rules_text = h;
+}
+
 static int gateway_acl(struct cfg_line *ln, const struct cfg_kw *kw)
 {
 	struct gateway_conf *c = ln->obj;
 
+	gateway_note(c, ln);
 	return acl_parse_line(ln, &c->acls);
 }
 
@@ -268,6 +284,7 @@ static int gateway_rule_conn(struct cfg_line *ln, const struct cfg_kw *kw)
 {
 	struct gateway_conf *c = ln->obj;
 
+	gateway_note(c, ln);
 	return rule_parse(ln, 2, RS_GW_CONN, "tcp-request connection", &c->conn, &c->acls);
 }
 
@@ -275,6 +292,7 @@ static int gateway_rule_content(struct cfg_line *ln, const struct cfg_kw *kw)
 {
 	struct gateway_conf *c = ln->obj;
 
+	gateway_note(c, ln);
 	return rule_parse(ln, 2, RS_GW_CONTENT, "tcp-request content", &c->content, &c->acls);
 }
 
@@ -284,6 +302,7 @@ static int gateway_default(struct cfg_line *ln, const struct cfg_kw *kw)
 	struct gateway_conf *c = ln->obj;
 	int pos = 2;
 
+	gateway_note(c, ln);
 	switch (cfg_word_index(words, ARRAY_SIZE(words), ln->args[1])) {
 	case 0:
 		c->dflt.act = GATEWAY_ACT_WATCH;

@@ -25,6 +25,9 @@
 #define OFFLOAD_YOUNG_MS 1000
 #define OFFLOAD_EVENTS 256     /* messages read in one go: half a millisecond */
 #define OFFLOAD_READ_MS 100
+#define OFFLOAD_REJUDGE 50     /* flows judged again in one go, 10 to 20 us each */
+#define OFFLOAD_REJUDGE_PASS 5000 /* and passed over */
+#define OFFLOAD_REJUDGE_MS 5
 #define OFFLOAD_ROUND_MS 20
 #define OFFLOAD_LOOKS_CALM 2   /* per round: 100/s, 0.1 % of a core */
 #define OFFLOAD_LOOKS_PRESSED 80 /* 4000/s, in pieces of less than a millisecond */
@@ -117,7 +120,7 @@ void offload_begun(struct l3 *l3)
 		l3_arm(l3, clock_ms(l3->w) + OFFLOAD_READ_MS);
 }
 
-uint64_t offload_tick(struct l3 *l3)
+static uint64_t offload_events_tick(struct l3 *l3)
 {
 	struct offload *o = &l3->offload;
 	uint64_t now = clock_ms(l3->w);
@@ -136,6 +139,66 @@ uint64_t offload_tick(struct l3 *l3)
 	o->read_ms = now + (n >= OFFLOAD_EVENTS || n < 0 ? 1 : OFFLOAD_READ_MS);
 	return n > 0 || l3->flows.offloaded ? o->read_ms : UINT64_MAX;
 }
+
+/* ---- changed rules ---- */
+
+void offload_rejudge(struct l3 *l3)
+{
+	struct offload *o = &l3->offload;
+
+	if (o->rejudging)
+		flow_cursor_stop(&o->cursor);
+	flow_cursor_start(&o->cursor, &l3->flows);
+	o->rejudging = true;
+	l3_arm(l3, clock_ms(l3->w));
+}
+
+static void offload_rejudge_over(struct l3 *l3)
+{
+	struct gateway *gw;
+
+	flow_cursor_stop(&l3->offload.cursor);
+	l3->offload.rejudging = false;
+	list_for_each(gw, &l3->gateways, node)
+		gw->rejudge = false;
+}
+
+/* Some of them. True: all are done. */
+static bool offload_rejudge_some(struct l3 *l3)
+{
+	unsigned looked, asked = 0;
+
+	for (looked = 0; looked < OFFLOAD_REJUDGE_PASS && asked < OFFLOAD_REJUDGE; looked++) {
+		struct flow *f = flow_cursor_next(&l3->offload.cursor, &l3->flows);
+
+		if (!f)
+			return true;
+		if (f->state != FLOW_ST_OFFLOADED || !f->gw->rejudge)
+			continue;
+		asked++;
+		l3_rejudge(f);
+	}
+	return false;
+}
+
+static uint64_t offload_rejudge_tick(struct l3 *l3)
+{
+	if (!l3->offload.rejudging)
+		return UINT64_MAX;
+	if (!offload_rejudge_some(l3))
+		return clock_ms(l3->w) + OFFLOAD_REJUDGE_MS;
+	offload_rejudge_over(l3);
+	return UINT64_MAX;
+}
+
+uint64_t offload_tick(struct l3 *l3)
+{
+	uint64_t events = offload_events_tick(l3), rejudge = offload_rejudge_tick(l3);
+
+	return MIN(events, rejudge);
+}
+
+/* ---- life ---- */
 
 /* Does the tracker tell at all? An entry made while nobody listens has no events, and the others none with the sysctl
  * at 0; 1 is always, 2 with a listener. */
@@ -173,6 +236,8 @@ void offload_open(struct l3 *l3, struct diag *d)
 
 void offload_close(struct l3 *l3)
 {
+	if (l3->offload.rejudging)
+		offload_rejudge_over(l3);
 	if (l3->offload.ev)
 		ct_events_close(&l3->offload.ev);
 }

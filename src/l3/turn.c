@@ -52,7 +52,7 @@ static const struct xlate *turn_xlate(const struct flow *f)
 static bool turn_begin_framing(struct flow *f, uint32_t seq)
 {
 	const struct seqtrk_side *cli = &f->trk.side[FLOW_CLIENT];
-	bool first = (cli->f & SEQTRK_F_SYN) && seq_le(cli->nxt, cli->isn + 1);
+	bool first = (cli->f & SEQTRK_F_SYN) && (cli->f & SEQTRK_F_NXT) && seq_le(cli->nxt, cli->isn + 1);
 
 	/* rules came with a reload in the middle of a turn: the next one begins when the server has spoken */
 	if (!first && f->last_dir != FLOW_SERVER)
