@@ -28,7 +28,8 @@
 #include "l3/inject.h"
 
 #define LEAVE_TCP_ESTABLISHED 1 /* kernel: include/net/tcp_states.h */
-#define LEAVE_PROBE_US 1000       /* silence of a side whose ACK is missing, until it is asked for it */
+#define LEAVE_FEW 64              /* so many do not crowd the queue by asking for an ACK at once */
+#define LEAVE_PROBE_US 1000       /* else: silence of a side whose ACK is missing, until it is asked for it */
 #define LEAVE_BLOCKED_US 1000000  /* how long a receiver may take nothing */
 #define LEAVE_IDLE_US 100000      /* longer than a stream takes to handle what it read */
 
@@ -72,7 +73,7 @@ void border_leave_hold(struct border_flow *bf, const struct repair_queues q[2])
 	bf->asked_us = bf->calm_us = 0;
 	bf->hold_client = bf->gap[0] = bf->gap[1] = false;
 	bf->state = BORDER_ST_LEAVING;
-	border_probe_start(bf, LEAVE_PROBE_US);
+	border_probe_start(bf, border_of(f)->leaving > LEAVE_FEW ? LEAVE_PROBE_US : 0);
 	flow_set_state(f, FLOW_ST_LEAVING);
 	border_leave_poll(bf);
 }
