@@ -39,6 +39,7 @@ struct stream_resume {
 	       RESUME_TUNNEL,      /* opaque (upgrade, CONNECT, mode tcp) */
 	} c2s;
 	struct h1_body req;        /* framing left of the request under way */
+	bool server_last;          /* the newest bytes were the server's: the client's next begin a turn */
 	uint64_t bytes[2];         /* carried in each direction while promoted: [0] c2s, [1] s2c */
 };
 

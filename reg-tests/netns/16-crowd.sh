@@ -45,8 +45,9 @@ crowd() {
 crowd_said() {
 	grep "round=$1" "$T/crowd.out"
 }
+# at_rest DEMOTIONS: so many of them since the start, and everybody is forwarded
 at_rest() {
-	[ "$(gateway '.flows.translated + .flows.watched')" = "$CROWD" ]
+	[ "$(gateway '"\(.demotions) \(.flows.translated + .flows.watched)"')" = "$1 $CROWD" ]
 }
 
 for addr in $S4 $S6; do
@@ -54,7 +55,7 @@ for addr in $S4 $S6; do
 	crowd $addr
 	wait_for 70 crowd_said 1
 	has "$addr: $CROWD connections, promoted and leaving: each is answered" "$(cat "$T/crowd.out")" "answered=$CROWD bad=0"
-	wait_for 20 at_rest
+	wait_for 20 at_rest $((demotions + CROWD))
 	is "$addr: each ends up forwarded" "$(gateway '.flows.translated + .flows.watched')" "$CROWD"
 	is "$addr: none is left on the way" "$(gateway '.flows.promoted + .flows.leaving + .flows.held')" 0
 	is "$addr: each was promoted" $(($(gateway .promotions) - promotions)) "$CROWD"
@@ -63,7 +64,9 @@ for addr in $S4 $S6; do
 	echo >&9
 	wait_for 70 crowd_said 2
 	has "$addr: all of them again, in one moment" "$(crowd_said 2)" "answered=$CROWD bad=0"
-	wait_for 20 at_rest
+	wait_for 20 at_rest $((demotions + 2 * CROWD))
+	is "$addr: each was judged anew" $(($(gateway .promotions) - promotions)) $((2 * CROWD))
+	is "$addr: and demoted again" $(($(gateway .demotions) - demotions)) $((2 * CROWD))
 	is "$addr: each ends up forwarded again" "$(gateway '.flows.translated + .flows.watched')" "$CROWD"
 	echo "# $(cat "$T/crowd.out")"
 	echo "# remove_us $(gateway '.remove_us|tojson')"

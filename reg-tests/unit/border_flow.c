@@ -38,6 +38,7 @@ static int bt_stream_errno, bt_asks;
 static bool bt_may_leave, bt_quiet, bt_opaque, bt_cancelled, bt_detached;
 static const char *bt_why;
 static uint64_t bt_bytes[2];
+static bool bt_server_last;
 
 uint64_t clock_us(void)
 {
@@ -179,7 +180,7 @@ void __wrap_stream_bytes(const struct stream *s, uint64_t bytes[2])
 void __wrap_stream_detach(struct stream *s, struct stream_resume *out)
 {
 	bt_detached = true;
-	*out = (struct stream_resume){ .c2s = RESUME_TUNNEL, .bytes = { bt_bytes[0], bt_bytes[1] } };
+	*out = (struct stream_resume){ .c2s = RESUME_TUNNEL, .bytes = { bt_bytes[0], bt_bytes[1] }, .server_last = bt_server_last };
 }
 
 /* The real one gives its sockets back, too. */
@@ -635,6 +636,26 @@ Test(demote, the_clients_next_request_is_held_from_the_wish_on_but_not_for_long)
 	cr_assert_eq(bt_mark(0), MARK_SOCK_DIRECT);
 	cr_assert_eq(gt_flow_1()->state, FLOW_ST_PROMOTED);
 	bt_down();
+}
+
+Test(demote, what_the_client_says_after_the_server_is_judged_anew_and_the_rest_of_a_message_is_not)
+{
+	for (int answered = 0; answered < 2; answered++) {
+		uint32_t id;
+
+		bt_up(BT_RULE);
+		bt_carrying();
+		bt_server_last = answered;
+		bt_leave();
+		cr_assert(bt_detached);
+		id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "more");
+		bt_tasks();
+		cr_assert_eq(gt_flow_1()->promotions, answered ? 2 : 1);
+		cr_assert_eq(gt_flow_1()->state, answered ? FLOW_ST_PROMOTED : gt_flow_1()->state);
+		cr_assert_eq(bt_local(id), answered);
+		bt_detached = bt_server_last = false;
+		bt_down();
+	}
 }
 
 /* ---- coming to rest ---- */

@@ -235,6 +235,8 @@ static void leave_resume(struct flow *f, const struct stream_resume *re)
 	f->bytes[0] += re->bytes[0];
 	f->bytes[1] += re->bytes[1];
 	l3_turn_resume(f, how[re->c2s], &re->req, f->trk.side[FLOW_CLIENT].nxt);
+	if (re->server_last)
+		framer_server(&f->framer, NULL, 0, 1); /* of what it said it need only know that it did */
 }
 
 /* The held packets, in the order in which they came, through L3 as it is now. */

@@ -232,7 +232,8 @@ static void promoted_resume(const struct stream *s, struct stream_resume *out)
 {
 	const struct txn *t = s->txn;
 
-	*out = (struct stream_resume){ .http = s->is_http, .bytes = { s->pbytes[0], s->pbytes[1] } };
+	*out = (struct stream_resume){ .http = s->is_http, .bytes = { s->pbytes[0], s->pbytes[1] },
+				       .server_last = s->pbytes[1] && s->plast == 1 };
 	if (!s->is_http || (t && t->res_st == RES_TUNNEL)) {
 		out->c2s = RESUME_TUNNEL;
 	} else if (t && t->req_st == REQ_BODY) {

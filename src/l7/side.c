@@ -204,6 +204,7 @@ static void side_account(struct stream *s, int d, size_t n)
 
 	to->write_ms = stream_now(s);
 	s->pbytes[!d] += n;
+	s->plast = (uint8_t)!d;
 	if (d == 0)
 		s->log.bytes_out += n;
 	to->tx_sent += of_tx;
@@ -260,6 +261,7 @@ static bool side_send_pipe(struct stream *s, int d)
 		return side_send_failed(s, d, (int)n);
 	to->write_ms = stream_now(s);
 	s->pbytes[!d] += n;
+	s->plast = (uint8_t)!d;
 	if (d == 0)
 		s->log.bytes_out += n;
 	if (splice_held(s, !d))

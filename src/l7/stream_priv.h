@@ -177,6 +177,7 @@ struct stream {
 	uint64_t auto_ms;          /* option auto-demote: before that it does not ask again */
 	bool detached;
 	uint64_t pbytes[2];        /* carried while promoted */
+	uint8_t plast;             /* whose bytes were sent on last */
 	int pserver_fd;            /* server pseudo socket that l7 is done with; -1: none */
 	struct task starter;       /* first steps, outside of the caller */
 
