@@ -26,7 +26,7 @@
 #
 # From the environment: BUILD (build/gcc), STANDIN (./standin), SAN=1 with a sanitizer build, JOBS,
 # STANDIN_TALLY (a file to which "passed failed skipped" is appended). Tests find STANDIN and BUILD
-# as absolute paths, STANDIN_TEST_ID as the name under which everything they make is known.
+# as absolute paths, STANDIN_TEST_ID as the name under which everything they make is known: their own.
 set -u
 me=$0
 cd "$(dirname "$0")/.." || exit 2
@@ -137,6 +137,7 @@ one() {
 	id=$suite-$name
 	[ "$suite" != vtc ] || id=$(basename "$(dirname "$file")")-$name.vtc
 	log=$LOG/$id.log
+	STANDIN_TEST_ID=$STANDIN_TEST_ID-$name # two tests may run beside each other
 	if [ -n "${SAN-}" ]; then
 		leaks=1
 		[ "$suite" != platform ] || leaks=0 # they end where they stand, as programs of one purpose may
@@ -184,11 +185,11 @@ host_state() {
 	cat /proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal /proc/sys/net/ipv4/ip_forward 2>/dev/null
 }
 
-# Processes that were started with our STANDIN_TEST_ID and still live; those about to end get half a minute.
+# Processes that one of our tests started and that still live; those about to end get half a minute.
 left_processes() {
 	for try in $(seq 60); do
 		pids=
-		for env in $(grep -lzx "STANDIN_TEST_ID=$STANDIN_TEST_ID" /proc/[0-9]*/environ 2>/dev/null); do
+		for env in $(grep -lz "^STANDIN_TEST_ID=$STANDIN_TEST_ID\(-\|\$\)" /proc/[0-9]*/environ 2>/dev/null); do
 			pid=${env#/proc/} pid=${pid%/environ}
 			[ ! -d "/proc/$pid" ] || pids="$pids $pid" # grep itself is gone by now
 		done
@@ -324,11 +325,13 @@ chosen() {
 for f in $files; do
 	sh "$me" --one "$f"
 done
-# What computes takes the whole machine. What mostly waits does so in two lanes: hosts in namespaces, and the rest.
+# What computes takes the whole machine. What mostly waits does so beside others: two with hosts in namespaces, and
+# one of the rest.
 lane_up "${JOBS:-$(getconf _NPROCESSORS_ONLN)}" $(chosen unit fuzz platform)
 lanes_end
 lane_up 1 $(chosen vtc conform cli app)
-lane_up 1 $(chosen netns demo)
+lane_up 2 $(chosen netns)
+lane_up 1 $(chosen demo)
 lanes_end
 cleanup_check
 summary
