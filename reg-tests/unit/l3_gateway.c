@@ -702,3 +702,41 @@ Test(l3_gateway, what_the_kernel_translates_is_translated_here_when_it_comes_her
 	cr_expect_eq(f->xlate_by, FLOW_XLATE_DAEMON);
 	cr_expect_eq(gt_gw->by_state[FLOW_ST_TRANSLATED], 1);
 }
+
+/* ---- floods ---- */
+
+static uint32_t syn_from(uint16_t port)
+{
+	static uint8_t buf[128];
+	struct pktq_pkt p = { .ref.id = ++gt_id, .family = AF_INET, .hook = PKTQ_HOOK_FORWARD, .data = buf };
+	struct pkt k = { .seq = 7, .flags = SEG_SYN, .win = 1000 };
+
+	p.len = p.full_len = pkt_make(buf, &k);
+	pkt_be(buf + 20, port, 2);
+	gt_nv = 0;
+	l3_path_handler.packet(gt_gw, gt_gw->q, &p);
+	l3_path_handler.batch_end(gt_gw, gt_gw->q, true);
+	return p.ref.id;
+}
+
+Test(l3_gateway, a_flood_of_syns_takes_records_from_itself_only)
+{
+	unsigned i;
+
+	gt_up(" maxflows 10\n" RULES);
+	gt_handshake();
+	for (i = 0; i < 50; i++)
+		syn_from((uint16_t)(50000 + i));
+	cr_expect_eq(gt_gw->flows, 10);
+	cr_expect_eq(gt_gw->overflow, 41, "the first ones may still be answered");
+	cr_expect_eq(gt_gw->evicted, 0);
+	gt_w.now_ms += 1500;
+	for (i = 0; i < 5; i++) {
+		uint32_t id = syn_from((uint16_t)(51000 + i));
+
+		cr_expect_eq(gt_got(id)->req, -1, "it has a record, and will be judged");
+	}
+	cr_expect_eq(gt_gw->evicted, 5);
+	cr_expect_eq(gt_gw->flows, 10);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED, "who was there first is there still");
+}

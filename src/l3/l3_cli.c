@@ -260,6 +260,7 @@ static void l3_cli_gateway_json(struct cli_ctx *ctx, const struct gateway *gw)
 	json_obj_close(j);
 	json_str(j, "translation", str_c(gw->l3->kernel_xlate ? "kernel" : "daemon"));
 	json_uint(j, "overflow", gw->overflow);
+	json_uint(j, "evicted", gw->evicted);
 	json_obj_open(j, "dry_run");
 	for (i = GATEWAY_ACT_WATCH + 1; i < GATEWAY_ACT_COUNT; i++)
 		json_uint(j, gateway_act_name[i], gw->dry_run[i]);
@@ -336,6 +337,8 @@ static void l3_cli_gateway_text(struct cli_ctx *ctx, const struct gateway *gw)
 	}
 	if (gw->overflow)
 		buf_printf_grow(out, "  past maxflows: %" PRIu64 "\n", gw->overflow);
+	if (gw->evicted)
+		buf_printf_grow(out, "  half-open, given up for others: %" PRIu64 "\n", gw->evicted);
 	l3_cli_reasons_text(out, "promote_failures", &gw->promote_failures);
 	l3_cli_reasons_text(out, "demote_failures", &gw->demote_failures);
 	l3_cli_reasons_text(out, "unsupported", &gw->unsupported);

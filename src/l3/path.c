@@ -20,6 +20,8 @@
 #include "l3/l3.h"
 #include "l3/quote.h"
 
+#define PATH_SYN_STALE_MS 1000 /* a handshake that takes longer has lost a packet, or has no other end */
+
 static const struct xlate *path_xlate(const struct flow *f)
 {
 	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
@@ -51,12 +53,34 @@ static void path_overflow(struct visit *v, struct gateway *gw)
 	l3_forward_class(v, MARK_OFFLOADED);
 }
 
+/* A record, where there is room. */
+static struct flow *path_record(struct visit *v, struct gateway *gw, const struct addr *cli, const struct addr *srv)
+{
+	if (gw->conf->maxflows && gw->flows >= gw->conf->maxflows)
+		return NULL;
+	return flow_new(&v->l3->flows, gw, cli, srv);
+}
+
+/* The same for a SYN, in place of the oldest handshake that does not get on: a flood of SYNs takes records from
+ * itself, never from connections that are established. */
+static struct flow *path_record_syn(struct visit *v, struct gateway *gw)
+{
+	struct flow *f = path_record(v, gw, &v->s.src, &v->s.dst), *old;
+
+	if (f)
+		return f;
+	old = list_first(&gw->timer[FLOW_TMR_SYN], struct flow, tmr);
+	if (!old || clock_ms(v->l3->w) - old->touched_ms < PATH_SYN_STALE_MS)
+		return NULL;
+	gw->evicted++;
+	l3_flow_gone(old, "evicted");
+	return path_record(v, gw, &v->s.src, &v->s.dst);
+}
+
 static void path_new_flow(struct visit *v, struct gateway *gw)
 {
-	struct flow *f = NULL;
+	struct flow *f = path_record_syn(v, gw);
 
-	if (!gw->conf->maxflows || gw->flows < gw->conf->maxflows)
-		f = flow_new(&v->l3->flows, gw, &v->s.src, &v->s.dst);
 	if (!f) {
 		path_overflow(v, gw);
 		return;
@@ -105,10 +129,8 @@ static const struct ct_entry *path_entry(const struct visit *v, struct ct_entry 
 static void path_blind(struct visit *v, struct gateway *gw, bool from_client, const struct ct_entry *e)
 {
 	const struct addr *cli = from_client ? &v->s.src : &v->s.dst, *srv = from_client ? &v->s.dst : &v->s.src;
-	struct flow *f = NULL;
+	struct flow *f = path_record(v, gw, cli, srv);
 
-	if (!gw->conf->maxflows || gw->flows < gw->conf->maxflows)
-		f = flow_new(&v->l3->flows, gw, cli, srv);
 	if (!f) {
 		gw->overflow++;
 		l3_forward_class(v, MARK_OFFLOADED);
