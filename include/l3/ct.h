@@ -11,7 +11,7 @@
  * Sequence adjustment: the kernel adds a number to the sequences of a direction,
  * and takes it off the acknowledgements and SACK edges of the other. It does so
  * only for entries that ctnetlink created; on one that packets made, the attribute answers
- * success and does nothing (FACTS §5; reg-tests/netns/16-kernel.sh).
+ * success and does nothing (reg-tests/platform/ct-seqadj.c).
  */
 #ifndef STANDIN_L3_CT_H
 #define STANDIN_L3_CT_H
