@@ -30,6 +30,7 @@
 #include "l3/trace.h"
 
 #define WISH_LEAVING_MAX 256
+#define WISH_TURNS 16             /* of them in one turn of the loop */
 #define WISH_ASKED_US 20000
 #define WISH_SMALL (128 << 10)    /* bytes in a socket that drain in a moment */
 #define WISH_UNSENT (64 << 10)
@@ -69,11 +70,14 @@ void border_wish_turns(struct worker *w, struct task *t)
 {
 	struct border *b = w->border;
 	struct border_flow *bf;
+	int n = 0;
 
-	while (b->leaving < WISH_LEAVING_MAX && (bf = list_first(&b->turns, struct border_flow, turn))) {
+	while (n++ < WISH_TURNS && b->leaving < WISH_LEAVING_MAX && (bf = list_first(&b->turns, struct border_flow, turn))) {
 		list_del(&bf->turn);
 		border_wish_start(bf);
 	}
+	if (n > WISH_TURNS)
+		task_queue(w, t);
 }
 
 /* ---- giving up ---- */

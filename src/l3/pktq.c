@@ -6,7 +6,7 @@
  * to PKTQ_RX_MSGS of them with one system call into buffers that are big enough
  * for a full GSO packet; each is parsed and handed to the handler where it lies.
  * After each recvmmsg() the handler's batch_end() runs and the verdicts are
- * sent. A wake-up reads at most PKTQ_ROUNDS times, so a busy queue cannot starve
+ * sent. A wake-up reads at most PKTQ_ROUNDS times, or for PKTQ_BUDGET_US, so a busy queue cannot starve
  * the loop; libev calls again as long as the socket is readable.
  *
  * Verdicts. Each is one NFQNL_MSG_VERDICT message; nfnetlink takes any number of
@@ -41,6 +41,7 @@
 #include <libnetfilter_queue/libnetfilter_queue.h>
 
 #include "core/bug.h"
+#include "core/clock.h"
 #include "core/net.h"
 #include "core/worker.h"
 #include "l3/pktq.h"
@@ -48,6 +49,7 @@
 #define PKTQ_RX_MSGS 32
 #define PKTQ_RX_SIZE (65536 + 1024)     /* largest payload and all other attributes */
 #define PKTQ_ROUNDS 8                   /* recvmmsg() calls per wake-up */
+#define PKTQ_BUDGET_US 1000             /* after that others have their turn: a promotion takes as long as many packets */
 #define PKTQ_COPY_RANGE 0xffff
 #define PKTQ_MAXLEN 65536               /* packets that may wait in the kernel, held ones included */
 #define PKTQ_RCVBUF (32 << 20)
@@ -184,12 +186,13 @@ static void pktq_flush_task(struct worker *w, struct task *t)
 
 void pktq_read(struct pktq *q)
 {
+	uint64_t from = clock_us();
 	int i;
 
 	if (q->fd < 0 || q->in_batch)
 		return;
 	q->in_batch = true;
-	for (i = 0; i < PKTQ_ROUNDS && pktq_round(q); i++)
+	for (i = 0; i < PKTQ_ROUNDS && pktq_round(q) && clock_us() - from < PKTQ_BUDGET_US; i++)
 		;
 	q->in_batch = false;
 }
