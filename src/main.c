@@ -3,7 +3,7 @@
  * main.c - arguments, signals, start order; nothing else
  *
  * Start order, each step needing those before it:
- *   1. arguments; the configuration is read and checked (-c ends here)
+ *   1. arguments; the configuration is read and checked (-c ends here), or handed to a running process (-sf, -st)
  *   2. into the background (-D)
  *   3. the keeper is forked, while there is one thread, no socket and no secret; our own limits (-m, descriptors)
  *   4. worker: loop, logger, helper thread; layers
@@ -268,7 +268,7 @@ static void main_on_reload(struct ev_loop *loop, ev_signal *s, int revents)
 
 	if (s->signum == SIGHUP && sigs->foreground)
 		layers_log_state(sigs->w);
-	ops_reload(sigs->w, NULL);
+	ops_reload(sigs->w, NULL, 0, NULL);
 }
 
 static void main_watch(struct signals *sigs, int signum, void (*cb)(struct ev_loop *, ev_signal *, int))
@@ -355,10 +355,10 @@ static void main_daemon_ready(int fd)
 	}
 }
 
-static int main_write_pidfile(const char *path)
+static int main_write_pidfile(const char *path, pid_t pid)
 {
 	FILE *f = fopen(path, "we");
-	bool ok = f && fprintf(f, "%d\n", (int)getpid()) > 0;
+	bool ok = f && fprintf(f, "%d\n", (int)pid) > 0;
 
 	if (f)
 		ok = fclose(f) == 0 && ok;
@@ -450,8 +450,7 @@ static int main_print_steering(const struct epoch *ep)
 	return rc < 0;
 }
 
-/* <old>: -sf or -st was given, and those processes have not been told anything yet. */
-static int main_apply(struct worker *w, struct epoch *ep, bool old)
+static int main_apply(struct worker *w, struct epoch *ep)
 {
 	struct diag d;
 	int rc;
@@ -462,10 +461,39 @@ static int main_apply(struct worker *w, struct epoch *ep, bool old)
 	diag_free(&d);
 	if (rc < 0)
 		msg_alert("[%s.main()] Some protocols failed to start their listeners! Exiting.", "standin");
-	if (rc < 0 && old)
-		msg_notice("The old process goes on undisturbed. A gateway does not move to another process: reload "
-			   "instead (SIGUSR2, or 'reload' on the stats socket).");
 	return rc;
+}
+
+/* -sf, -st: all but <but> are told to end. */
+static void main_signal_old(const struct options *o, pid_t but)
+{
+	for (int i = 0; i < o->nb_old_pids; i++)
+		if (o->old_pids[i] != but && kill(o->old_pids[i], o->old_signal) < 0)
+			msg_warning("cannot signal old process %d: %s", (int)o->old_pids[i], strerror(errno));
+}
+
+/* -sf, -st: does a running standin take the configuration? <0: there is none, we are the one to run; else the exit
+ * status. */
+static int main_hand_over(const struct options *o, const struct epoch *ep)
+{
+	const char *pidfile = o->pidfile ? o->pidfile : ep->global.pidfile;
+
+	for (int i = 0; i < o->nb_old_pids; i++) {
+		pid_t pid = o->old_pids[i];
+		int rc = ops_hand_over(pid, (char *const *)o->files, o->nb_files);
+
+		if (rc == -ESRCH || rc == -ESHUTDOWN)
+			continue;
+		if (rc < 0) {
+			msg_alert("process %d goes on with the configuration that it has%s%s", (int)pid,
+				  rc == -EINVAL ? "" : ": ", rc == -EINVAL ? "" : strerror(-rc));
+			return 1;
+		}
+		msg_notice("process %d runs with this configuration from now on", (int)pid);
+		main_signal_old(o, pid);
+		return pidfile && main_write_pidfile(pidfile, pid) < 0;
+	}
+	return -1;
 }
 
 /* Steps 4 to 6. Takes over the caller's reference to <ep>: a later configuration must find it free to go.
@@ -474,8 +502,7 @@ static int main_serve(const struct options *o, struct epoch *ep, struct keeper *
 {
 	const char *named = o->pidfile ? o->pidfile : ep->global.pidfile;
 	char *pidfile = named ? strdup(named) : NULL; /* <ep>'s strings end with it */
-	struct ops_options oo = { .files = (char *const *)o->files, .nb_files = o->nb_files, .maxconn = o->maxconn,
-				  .foreground = ready_fd < 0, .master_cli = o->master_cli };
+	struct ops_options oo = { .maxconn = o->maxconn, .foreground = ready_fd < 0, .master_cli = o->master_cli };
 	struct worker w = { 0 };
 	struct signals sigs = { .w = &w, .foreground = ready_fd < 0 };
 	int i, status = 1;
@@ -488,14 +515,11 @@ static int main_serve(const struct options *o, struct epoch *ep, struct keeper *
 	if ((keeper && keeper_attach(&w) < 0) || layers_init(&w) < 0)
 		goto out_worker;
 	main_watch_signals(&sigs);
-	if (ops_set_options(&w, &oo) < 0 || main_apply(&w, ep, o->nb_old_pids > 0) < 0 || (pidfile && main_write_pidfile(pidfile) < 0))
+	if (ops_set_options(&w, &oo) < 0 || main_apply(&w, ep) < 0 || (pidfile && main_write_pidfile(pidfile, getpid()) < 0))
 		goto out_layers;
 	epoch_put(ep);
 	ep = NULL;
-	for (i = 0; i < o->nb_old_pids; i++) {
-		if (kill(o->old_pids[i], o->old_signal) < 0)
-			msg_warning("cannot signal old process %d: %s", (int)o->old_pids[i], strerror(errno));
-	}
+	main_signal_old(o, 0);
 	if (ready_fd >= 0)
 		main_daemon_ready(ready_fd);
 	main_notify(o, "READY=1\n");
@@ -555,6 +579,11 @@ int main(int argc, char **argv)
 	}
 	if (ep->global.quiet && !o.verbose)
 		msg_set_quiet(true);
+	status = main_hand_over(&o, ep);
+	if (status >= 0) {
+		epoch_put(ep);
+		return status;
+	}
 	if ((o.daemon || ep->global.daemon) && !o.foreground) {
 		ready_fd = main_daemonize();
 		if (ready_fd < 0) {

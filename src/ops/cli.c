@@ -371,7 +371,7 @@ void cli_accept(struct cli_listener *l)
 			cli_listener_rest(l, CLI_REST_S);
 		return;
 	}
-	c = ops->nb_conns < CLI_MAX_CONNS ? calloc(1, sizeof(*c)) : NULL;
+	c = ops->nb_conns < CLI_MAX_CONNS && (!l->kin || successor_is_kin(fd)) ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
 		close(fd);
 		return;

@@ -195,11 +195,11 @@ static enum cli_ret cmd_reload(struct cli_ctx *ctx)
 	r->rw.done = cmd_reload_done;
 	list_init(&r->rw.node);
 	r->ctx = ctx;
-	rc = ops_reload(ctx->w, &r->rw);
+	rc = ops_reload(ctx->w, ctx->args + 1, ctx->argc - 1, &r->rw);
 	if (rc < 0) {
 		free(r);
 		return cli_err(ctx, rc == -EALREADY	? "A reload is under way."
-				    : rc == -ESHUTDOWN	? "The process is stopping."
+				    : rc == -ESHUTDOWN	? OPS_STOPPING
 							: "Out of memory.");
 	}
 	ctx->priv = r;
@@ -243,7 +243,7 @@ static struct cli_kw cmd_kws[] = {
 	{ { "user" }, NULL, "lower the level of the current CLI session to user", CLI_USER, cmd_lower_level, NULL, NULL },
 	{ { "operator" }, NULL, "lower the level of the current CLI session to operator", CLI_OPERATOR, cmd_lower_level,
 	  NULL, NULL },
-	{ { "reload" }, NULL, "read the configuration anew and apply it", CLI_ADMIN, cmd_reload, cmd_reload_io,
+	{ { "reload" }, "[<file>...]", "read the configuration anew, or other files, and apply it", CLI_ADMIN, cmd_reload, cmd_reload_io,
 	  cmd_reload_release },
 	{ { NULL }, NULL, NULL, 0, NULL, NULL, NULL },
 };

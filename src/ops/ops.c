@@ -53,6 +53,7 @@ int ops_set_options(struct worker *w, const struct ops_options *opt)
 	int rc;
 
 	w->ops->opt = opt;
+	successor_listen(w->ops);
 	if (!opt->master_cli)
 		return 0;
 	text = strdup(opt->master_cli);

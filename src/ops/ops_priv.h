@@ -38,7 +38,8 @@ struct cli_listener {
 	ev_io io;
 	ev_timer rest;         /* accept() lacked something: not watched meanwhile */
 	enum cli_level level;
-	bool permanent;        /* -S: belongs to no configuration */
+	bool permanent;        /* -S, successor.c: belongs to no configuration */
+	bool kin;              /* only for root and our own user */
 	dev_t dev;             /* of unlink_path when we made it */
 	ino_t ino;
 	bool wanted;           /* marked while an epoch is applied */
@@ -94,6 +95,10 @@ void cli_listener_rest(struct cli_listener *l, double s);
 /* cli.c */
 void cli_accept(struct cli_listener *l);
 void cli_conn_close(struct cli_conn *c);
+/* successor.c: for a process started with -sf or -st */
+void successor_listen(struct ops *ops);
+bool successor_is_kin(int fd);
+#define OPS_STOPPING "The process is stopping."
 /* reload.c: ops goes; who waits for a reload hears that it failed */
 void ops_reload_abandon(struct ops *ops);
 /* cli_match.c */

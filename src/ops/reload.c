@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ops_priv.h"
 
@@ -24,6 +25,8 @@ struct ops_reload_job {
 	struct helper_job job;
 	struct ops *ops; /* borrows; NULL: it has gone */
 	const struct ops_options *opt; /* the process's, not ops' */
+	char **files;                  /* owns, and each */
+	int nb_files;
 	struct epoch *ep;              /* owns one reference, once built */
 	struct diag diag;
 };
@@ -32,7 +35,7 @@ static void reload_build(struct helper_job *job)
 {
 	struct ops_reload_job *r = container_of(job, struct ops_reload_job, job);
 
-	r->ep = epoch_build(r->opt->files, r->opt->nb_files, &r->diag);
+	r->ep = epoch_build(r->files, r->nb_files, &r->diag);
 	if (r->ep && r->opt->maxconn)
 		r->ep->global.maxconn = r->opt->maxconn;
 }
@@ -41,7 +44,22 @@ static void reload_free(struct ops_reload_job *r)
 {
 	epoch_put(r->ep);
 	diag_free(&r->diag);
+	while (r->nb_files)
+		free(r->files[--r->nb_files]);
+	free(r->files);
 	free(r);
+}
+
+static bool reload_keep_files(struct ops_reload_job *r, char *const *files, int nb)
+{
+	r->files = calloc((size_t)nb + 1, sizeof(*r->files));
+	for (int i = 0; r->files && i < nb; i++) {
+		r->files[i] = strdup(files[i]);
+		if (!r->files[i])
+			return false;
+		r->nb_files++;
+	}
+	return r->files;
 }
 
 /* Says on stderr and in the log how it went. */
@@ -102,11 +120,11 @@ static void reload_done(struct worker *w, struct helper_job *job)
 	reload_free(r);
 	if (ops->reload_again) {
 		ops->reload_again = false;
-		ops_reload(w, NULL);
+		ops_reload(w, NULL, 0, NULL);
 	}
 }
 
-int ops_reload(struct worker *w, struct ops_reload_waiter *rw)
+int ops_reload(struct worker *w, char *const *files, int nb_files, struct ops_reload_waiter *rw)
 {
 	struct ops *ops = w->ops;
 	struct ops_reload_job *r;
@@ -125,6 +143,14 @@ int ops_reload(struct worker *w, struct ops_reload_waiter *rw)
 	r->ops = ops;
 	r->opt = ops->opt;
 	diag_init(&r->diag);
+	if (!nb_files) {
+		files = w->epoch->files;
+		nb_files = w->epoch->nb_files;
+	}
+	if (!reload_keep_files(r, files, nb_files)) {
+		reload_free(r);
+		return -ENOMEM;
+	}
 	r->job.run = reload_build;
 	r->job.done = reload_done;
 	list_init(&r->job.node);
