@@ -847,3 +847,120 @@ Test(ends, bytes_of_a_promoted_connection_are_counted_as_they_are_sent_on)
 	cr_assert(n[0] == 14 && n[1] == 1000, "and stay so when it ended there");
 	bt_down();
 }
+
+/* ---- anything at all ---- */
+
+static uint32_t bt_seed;
+
+static uint32_t bt_dice(uint32_t n)
+{
+	bt_seed = bt_seed * 1664525u + 1013904223u;
+	return (bt_seed >> 8) % n;
+}
+
+/* A segment near what its flow is at, mostly in order. */
+static void bt_random_packet(unsigned port, uint32_t at[2])
+{
+	static const uint8_t flags[] = { SEG_ACK, SEG_ACK, SEG_ACK, SEG_ACK | SEG_PSH, SEG_ACK, SEG_FIN | SEG_ACK, SEG_RST, SEG_RST | SEG_ACK };
+	int d = (int)bt_dice(2);
+	unsigned n = bt_dice(3) ? 1 + bt_dice(40) : 0;
+	uint32_t seq = at[d] + (bt_dice(4) ? 0 : bt_dice(60)) - (bt_dice(5) ? 0 : bt_dice(30));
+	uint8_t f = flags[bt_dice(300) ? bt_dice(5) : bt_dice(ARRAY_SIZE(flags))];
+
+	gt_in(&(struct pkt){ .port = (uint16_t)port, .reverse = d == FLOW_SERVER, .seq = seq, .ack = at[!d] - (bt_dice(3) ? 0 : bt_dice(20)),
+			     .flags = f, .win = (uint16_t)bt_dice(65536), .data_len = n },
+	      bt_dice(20) ? PKTQ_HOOK_PREROUTING : PKTQ_HOOK_FORWARD);
+	if (seq == at[d])
+		at[d] += n;
+}
+
+static void bt_random_sockets(void)
+{
+	for (int i = 0; i < bt_nsock; i++) {
+		struct repair_queues *q = &bt_sock[i].q;
+
+		if (!bt_sock[i].open || bt_dice(2))
+			continue;
+		q->readable = bt_dice(6) ? 0 : (int)bt_dice(1 << 20);
+		q->unsent = bt_dice(6) ? 0 : (int)bt_dice(1 << 20);
+		q->unacked = q->unsent + (bt_dice(4) ? 0 : 7);
+		q->rmem = bt_dice(8) ? 0 : 4096;
+		q->received += bt_dice(20);
+		q->acked += bt_dice(20);
+		q->snd_wnd = bt_dice(4) ? 60000 : 0;
+		q->tcp_state = bt_dice(500) ? 1 : 8;
+	}
+	bt_may_leave = bt_dice(10);
+	bt_quiet = bt_dice(4);
+	bt_opaque = bt_dice(2);
+	bt_why = bt_dice(60) ? NULL : "closing";
+	bt_moved = bt_dice(5) ? 0 : 1;
+	bt_fail_at = bt_dice(30) ? 0 : 1 + (int)bt_dice(2);
+	bt_fail_errno = EPERM;
+	bt_stream_errno = bt_dice(40) ? 0 : EBUSY;
+	bt_server_last = bt_dice(2);
+}
+
+static void bt_random_wish(void)
+{
+	struct border_flow *bf;
+	unsigned n = bt_dice(4);
+
+	list_for_each(bf, &bt_border()->all, node) {
+		const struct promoted *p = (const struct promoted *)bf->s;
+
+		if (!p || n--)
+			continue;
+		switch (bt_dice(25)) {
+		case 0: __wrap_stream_kill(bf->s); break;
+		case 1: gt_l3->border->kill(bf->f); break;
+		case 2: p->ops->asked(bf->s, p->owner, bt_dice(2)); break;
+		default: p->ops->may_leave(bf->s, p->owner); break;
+		}
+		return;
+	}
+}
+
+Test(chaos, whatever_happens_each_packet_gets_one_verdict_and_no_socket_is_left)
+{
+	for (unsigned seed = 1; seed <= 150; seed++) {
+		uint32_t at[6][2];
+
+		bt_seed = seed;
+		bt_nsock = bt_nstreams = 0;
+		bt_up(" timeout hold 200ms\n timeout close 300ms\n tcp-request content promote fe_in\n");
+		for (unsigned i = 0; i < ARRAY_SIZE(at); i++)
+			at[i][0] = at[i][1] = 0;
+		for (unsigned step = 0; step < 600 && bt_nsock < BT_FDS - 4; step++) {
+			unsigned i = bt_dice(ARRAY_SIZE(at)), port = 30000 + i;
+
+			if (!at[i][0] || !bt_dice(100)) {
+				at[i][0] = GT_ISN + 100000 * step;
+				at[i][1] = GT_SISN + 7000 * step;
+				gt_in(&(struct pkt){ .port = (uint16_t)port, .seq = at[i][0]++, .flags = SEG_SYN, .win = 60000,
+						     PKT_OPT(PKT_MSS("\x05\xb4")) }, PKTQ_HOOK_FORWARD);
+				gt_in(&(struct pkt){ .port = (uint16_t)port, .reverse = true, .seq = at[i][1]++, .ack = at[i][0],
+						     .flags = SEG_SYN | SEG_ACK, .win = 60000, PKT_OPT(PKT_MSS("\x05\xb4")) },
+				      PKTQ_HOOK_PREROUTING);
+				gt_in(&(struct pkt){ .port = (uint16_t)port, .seq = at[i][0], .ack = at[i][1], .flags = SEG_ACK,
+						     .win = 60000 }, PKTQ_HOOK_PREROUTING);
+			} else if (bt_dice(3)) {
+				bt_random_packet(port, at[i]);
+			} else if (bt_dice(2)) {
+				bt_random_sockets();
+			} else if (bt_dice(2)) {
+				bt_random_wish();
+			} else {
+				gt_later(bt_dice(60));
+				bt_wait(1 + bt_dice(20));
+			}
+			if (!bt_dice(3))
+				bt_tasks();
+			cr_assert_leq(bt_border()->leaving, gt_l3->flows.count);
+		}
+		bt_stream_errno = bt_fail_at = 0;
+		bt_down();
+		for (unsigned id = 1; id <= gt_id; id++)
+			cr_assert_eq(gt_times[id], 1, "seed %u: packet %u has %u verdicts", seed, id, gt_times[id]);
+	}
+}

@@ -38,6 +38,7 @@ static struct gateway *gt_gw;
 static struct epoch *gt_ep;
 static struct gt_verdict gt_v[256];
 static unsigned gt_nv, gt_id;
+static uint8_t gt_times[65536]; /* how many verdicts a packet got, by id */
 static struct seg gt_sent[64]; /* injected; pkt is not valid */
 static unsigned gt_nsent;
 static char gt_promoted[64];   /* frontend that border was asked for; "" none */
@@ -47,6 +48,7 @@ UNUSED static void gt_sink(struct pktq *q, const struct pktq_verdict *v)
 {
 	unsigned val = v->set_mark ? mark_get(v->mark, MARK_MASK_DEFAULT) : 0;
 
+	gt_times[v->ref.id % ARRAY_SIZE(gt_times)]++;
 	gt_v[gt_nv++ % ARRAY_SIZE(gt_v)] = (struct gt_verdict){ .id = v->ref.id, .action = v->action, .len = v->data ? v->len : 0,
 					     .req = (val & MARK_REQ_MASK) == MARK_REQ(0) ? (int)(val & MARK_CLASS) : -1,
 					     .mark = v->set_mark ? mark_foreign(v->mark, MARK_MASK_DEFAULT) : 0,
@@ -114,6 +116,7 @@ UNUSED static void gt_up(const char *lines)
 	list_add_tail(&gt_l3->queues, &gt_gw->q->node);
 	list_add_tail(&gt_l3->gateways, &gt_gw->node);
 	gt_nv = gt_nsent = gt_id = 0;
+	memset(gt_times, 0, sizeof(gt_times));
 	gt_promoted[0] = '\0';
 	gt_refuse = NULL;
 }
