@@ -3,7 +3,8 @@
  * ends.c - both ends of a benchmark's connections
  *
  *   ends serve FIRST-LAST                                the server, on these ports
- *   ends bulk  [-u|-w] [-n CONNS] SECONDS ADDR PORT      one long download (-u: upload; -w: by HTTP)
+ *   ends bulk  [-u|-w|-W] [-n CONNS] SECONDS ADDR PORT   one long download (-u: upload; -w: by HTTP; -W: the same,
+ *                                                        behind WARM_UPS short ones)
  *   ends rate  [-n CONNS] [-r RATE] SECONDS ADDR PORT    short connections, one after the other
  *   ends http  [-n CONNS] SECONDS ADDR PORT              requests on keep-alive connections
  *   ends idle  [-n CONNS] ADDR PORT                      holds connections until its stdin ends
@@ -32,6 +33,7 @@
 #define BULK_BUF     (256 << 10)
 #define BULK_CALLS   16 /* per event, so that every connection has its turn */
 #define SHORT_LEN    64
+#define WARM_UPS     3
 #define PATIENCE_US  5000000LL
 #define IDLE_SECONDS 15 /* `idle`: to have all connections answered */
 
@@ -206,6 +208,7 @@ static int64_t begun_us, until_us;
 static uint32_t *samples;
 static size_t nsamples;
 static struct gap gap;
+static int warm_ups; /* -W: requests that are still to come before the long one */
 static bool patient; /* an answer is due within PATIENCE_US */
 static char request[128];
 static size_t request_len;
@@ -287,8 +290,47 @@ static void conn_ready(struct conn *c, int64_t now)
 	watch(EPOLL_CTL_MOD, c->fd, request[0] == KIND_UP ? EPOLLOUT | EPOLLRDHUP : EPOLLIN);
 }
 
+static void ask_for_path(const char *path)
+{
+	request_len =
+	    snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: */*\r\n\r\n", path);
+}
+
+/* The length of an HTTP answer, head and body, once its head is here; 0 if it is not, or is none */
+static size_t http_length(const char *head)
+{
+	const char *end = strstr(head, "\r\n\r\n"), *cl = strcasestr(head, "\r\ncontent-length:");
+
+	return end && cl && cl < end && !strncmp(head, "HTTP/1.1 200", 12)
+		   ? end + 4 - head + strtoul(cl + 17, NULL, 10)
+		   : 0;
+}
+
+/* A short answer before the long one: whole, the next request goes. */
+static void bulk_warm_up(struct conn *c, int64_t now)
+{
+	ssize_t n = recv(c->fd, c->head + c->got, sizeof(c->head) - 1 - c->got, 0);
+
+	if (n <= 0) {
+		if (n == 0 || errno != EAGAIN)
+			conn_fail(c);
+		return;
+	}
+	c->got += n;
+	c->head[c->got] = '\0';
+	if (!http_length(c->head) || c->got < http_length(c->head))
+		return;
+	if (--warm_ups == 0)
+		ask_for_path("/bulk");
+	conn_ask(c, now);
+}
+
 static void bulk_event(struct conn *c, int64_t now)
 {
+	if (warm_ups) {
+		bulk_warm_up(c, now);
+		return;
+	}
 	for (int i = 0; i < BULK_CALLS; i++) {
 		ssize_t n = request[0] == KIND_UP ? send(c->fd, bulk_buf, sizeof(bulk_buf), MSG_NOSIGNAL)
 						  : recv(c->fd, bulk_buf, sizeof(bulk_buf), 0);
@@ -316,16 +358,6 @@ static void rate_event(struct conn *c, int64_t now)
 	} else if (n == 0 || errno != EAGAIN) {
 		conn_fail(c);
 	}
-}
-
-/* The length of an HTTP answer, head and body, once its head is here; 0 if it is not, or is none */
-static size_t http_length(const char *head)
-{
-	const char *end = strstr(head, "\r\n\r\n"), *cl = strcasestr(head, "\r\ncontent-length:");
-
-	return end && cl && cl < end && !strncmp(head, "HTTP/1.1 200", 12)
-		   ? end + 4 - head + strtoul(cl + 17, NULL, 10)
-		   : 0;
 }
 
 static void http_event(struct conn *c, int64_t now)
@@ -450,12 +482,6 @@ static void ask_for(enum kind kind, size_t len)
 	request_len = len;
 }
 
-static void ask_for_path(const char *path)
-{
-	request_len =
-	    snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: */*\r\n\r\n", path);
-}
-
 static int idle(void)
 {
 	char c;
@@ -475,7 +501,7 @@ static int client(const char *what, enum kind kind)
 		return idle();
 	if (!strcmp(what, "bulk")) {
 		if (kind == KIND_HTTP)
-			ask_for_path("/bulk");
+			ask_for_path(warm_ups ? "/" : "/bulk");
 		else
 			ask_for(kind, 1);
 		run(bulk_event, 0);
@@ -509,17 +535,21 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "serve") && argc == 3)
 		serve(argv[2]);
 	optind = 2;
-	while ((opt = getopt(argc, argv, "+uwn:r:")) != -1) {
+	while ((opt = getopt(argc, argv, "+uwWn:r:")) != -1) {
 		switch (opt) {
 		case 'u': kind = KIND_UP; break;
 		case 'w': kind = KIND_HTTP; break;
+		case 'W':
+			kind = KIND_HTTP;
+			warm_ups = WARM_UPS;
+			break;
 		case 'n': nconns = atoi(optarg); break;
 		case 'r': rate = atof(optarg); break;
 		default: return EXIT_UNABLE;
 		}
 	}
 	if (argc - optind != 2 + timed || nconns < 1)
-		die("usage: ends serve FIRST-LAST | bulk|rate|http [-u|-w] [-n CONNS] [-r RATE] SECONDS ADDR "
+		die("usage: ends serve FIRST-LAST | bulk|rate|http [-u|-w|-W] [-n CONNS] [-r RATE] SECONDS ADDR "
 		    "PORT | "
 		    "idle [-n CONNS] ADDR PORT");
 	if (timed)

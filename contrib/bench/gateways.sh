@@ -16,6 +16,7 @@
 # A way is a name by which samples are filed; way_of() sets
 #	way_gw  the gateway     way_addr, way_port  where the client connects to
 #	way_pid the daemon that is charged (0: none)
+#	way_bulk an option for a download on it
 #	way_is  the state that show flow has for such a connection while it runs (empty: not standin's)
 
 ports=7000-7010
@@ -25,14 +26,15 @@ gateway_no() {
 }
 
 way_of() {
-	way_gw=$1 way_port=7000 way_pid=0 way_is=
+	way_gw=$1 way_port=7000 way_pid=0 way_is= way_bulk=
 	case $1 in
 	queue) way_pid=$queue_pid ;;
 	haproxy) way_pid=$haproxy_pid ;;
 	offloaded) way_gw=standin way_port=7001 way_is=offloaded ;;
 	watched) way_gw=standin way_port=7002 way_is=watched ;;
 	promoted) way_gw=standin way_port=7003 way_is=promoted ;;
-	translated) way_gw=standin way_port=7004 way_is=translated ;;
+	demoted) way_gw=standin way_port=7004 way_is=watched ;;
+	translated) way_gw=standin way_port=7006 way_is=translated way_bulk=-W ;;
 	each) way_gw=standin way_port=7005 ;;
 	haproxy-each) way_gw=haproxy way_port=7005 way_pid=$haproxy_pid ;;
 	esac
@@ -185,9 +187,9 @@ gateways_up() {
 # ways_check: a flow of standin's must be in the state that its way is named after, or it is not measured as such
 ways_check() {
 	ways_bad=
-	for way in offloaded watched promoted translated; do
+	for way in offloaded watched promoted demoted translated; do
 		way_of $way
-		in_group nsenter --net="/run/netns/$ID-client" "$bench/ends" bulk 0.6 $way_addr $way_port >/dev/null 2>&1 &
+		in_group nsenter --net="/run/netns/$ID-client" "$bench/ends" bulk $way_bulk 0.6 $way_addr $way_port >/dev/null 2>&1 &
 		sleep 0.4
 		found=$(flow_by ".dst | endswith(\":$way_port\")" .state)
 		wait $!

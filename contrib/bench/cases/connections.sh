@@ -13,7 +13,7 @@ connections_begin() {
 	row $t watched queue gw_10k s/10k - "  the daemon's CPU per 10k"
 	row $t promoted haproxy cps conn/s - "promoted, mode tcp / HAProxy TPROXY"
 	row $t promoted haproxy cpu_10k s/10k - "  all CPU per 10k"
-	row $t translated haproxy cps conn/s - "promoted and demoted / HAProxy TPROXY"
+	row $t demoted haproxy cps conn/s - "promoted and demoted / HAProxy TPROXY"
 }
 
 # What the daemon does for connections after their end counts as theirs, and must not fall on whose turn is next: the
@@ -29,7 +29,7 @@ connections_over() {
 }
 
 connections_round() {
-	for way in $(ways bare plain queue haproxy offloaded watched promoted translated); do
+	for way in $(ways bare plain queue haproxy offloaded watched promoted demoted); do
 		way_of $way
 		measure connections rate -n 64 "$seconds"
 		conns=$(word conns "$said") all_us=$(word cpu_us "$said") gw_us=$(word gw_us "$said")

@@ -12,7 +12,7 @@ memory_begin() {
 	row $t offloaded haproxy bytes byte - "  offloaded / HAProxy TPROXY"
 	row $t watched haproxy bytes byte '<=0.0625' "  watched / HAProxy TPROXY"
 	row $t promoted haproxy bytes byte - "  promoted / HAProxy TPROXY"
-	row $t translated haproxy bytes byte - "  promoted and demoted / HAProxy TPROXY"
+	row $t demoted haproxy bytes byte - "  promoted and demoted / HAProxy TPROXY"
 }
 
 # Bytes in the caches that connections live in, and in the anonymous memory of process $1 and its children
@@ -57,7 +57,7 @@ memory_of() {
 memory_round() {
 	memory_of bare
 	ends=$per
-	for way in $(ways plain haproxy offloaded watched promoted translated); do
+	for way in $(ways plain haproxy offloaded watched promoted demoted); do
 		memory_of $way
 		[ -z "$per" ] || sample memory $way bytes "$(awk "BEGIN { print $per - $ends }")"
 	done
