@@ -69,6 +69,8 @@ void steer_plan_free(struct steer_plan **p);
 /* iptables-restore input (family AF_INET) or ip6tables-restore input (AF_INET6) for `--noflush`, "" when
  * the plan has nothing for that family. Valid as long as the plan. */
 const char *steer_plan_rules(const struct steer_plan *p, int family);
+/* Was something of an earlier daemon left when <st> was opened? */
+bool steer_after_crash(const struct steer *st);
 /* All of it as a shell script that an operator can read and run: --print-steering. */
 void steer_plan_print(const struct steer_plan *p, struct buf *out);
 

@@ -19,6 +19,7 @@
 #include "l3/inject.h"
 #include "l3/l3.h"
 #include "l3/quote.h"
+#include "l3/steer.h"
 
 #define PATH_SYN_STALE_MS 1000 /* a handshake that takes longer has lost a packet, or has no other end */
 
@@ -29,20 +30,24 @@ static const struct xlate *path_xlate(const struct flow *f)
 
 /* ---- packets without a record ---- */
 
+/* Its sender is told that there is no such connection. */
+static void path_reset(struct visit *v)
+{
+	uint8_t rst[SEG_BUILD_MAX];
+	int n = seg_build_rst(&v->s, rst, sizeof(rst));
+
+	if (n > 0)
+		inject_wire(v->l3->inject, rst, (uint32_t)n, mark_foreign(v->p->mark, v->l3->mark_mask), MARK_NONE);
+	l3_drop(v);
+}
+
 /* Past maxflows: by `else`, and unseen from here on. */
 static void path_overflow(struct visit *v, struct gateway *gw)
 {
-	uint8_t rst[SEG_BUILD_MAX];
-	int n;
-
 	gw->overflow++;
 	switch (gw->conf->maxflows_else) {
 	case GATEWAY_ELSE_REJECT:
-		n = seg_build_rst(&v->s, rst, sizeof(rst));
-		if (n > 0)
-			inject_wire(v->l3->inject, rst, (uint32_t)n, mark_foreign(v->p->mark, v->l3->mark_mask),
-				    MARK_NONE);
-		l3_drop(v);
+		path_reset(v);
 		return;
 	case GATEWAY_ELSE_DROP:
 		l3_drop(v);
@@ -156,6 +161,21 @@ static void path_blind(struct visit *v, struct gateway *gw, bool from_client, co
 	l3_flow_packet(v);
 }
 
+/* A connection of class hard whose record is gone. Its numbers had to be translated, or a pseudo socket carried it; what was
+ * to be done went with the daemon that knew it, and raw segments would be taken for other bytes than they are. With
+ * `on-failure block` the class says so only after a crash: a daemon that ended well has reset those. */
+static bool path_is_lost(const struct visit *v, const struct gateway *gw, const struct ct_entry *e)
+{
+	return e && (mark_get(e->mark, v->l3->mark_mask) & MARK_CLASS) == MARK_HARD &&
+	       (!gw->conf->block || (v->l3->steer && steer_after_crash(v->l3->steer)));
+}
+
+static void path_lost(struct visit *v, struct gateway *gw)
+{
+	gateway_count(&gw->unsupported, "lost");
+	path_reset(v);
+}
+
 static void path_no_flow(struct visit *v, struct gateway *gw)
 {
 	struct ct_entry room;
@@ -176,6 +196,8 @@ static void path_no_flow(struct visit *v, struct gateway *gw)
 	e = path_entry(v, &room);
 	if (e && e->nat)
 		path_nat(v, gw, e);
+	else if (path_is_lost(v, gw, e))
+		path_lost(v, gw);
 	else if (!(v->s.flags & (SEG_SYN | SEG_RST | SEG_FIN)) && way && !gw->removed && !v->l3->w->stopping)
 		path_blind(v, gw, way > 0, e);
 	else if (forward)

@@ -57,6 +57,7 @@ struct steer {
 	char path[256];
 	char orig[ARRAY_SIZE(steer_sysctls)][STEER_VALUE]; /* "": not changed by us */
 	bool left[2];           /* something of ours may be in force for this family */
+	bool after_crash;
 	struct steer_plan *now; /* owns: a copy of what is in force, or NULL */
 };
 
@@ -169,7 +170,7 @@ static void steer_recall(struct steer *st)
 
 	if (n <= 0)
 		return;
-	st->left[0] = st->left[1] = true;
+	st->left[0] = st->left[1] = st->after_crash = true;
 	rest = str_n(text, (size_t)n);
 	if (!str_eq(str_cut(&rest, '\n'), STR(STEER_MAGIC)))
 		return;
@@ -237,6 +238,11 @@ out:
 		close(st->fd);
 	free(st);
 	return rc;
+}
+
+bool steer_after_crash(const struct steer *st)
+{
+	return st->after_crash;
 }
 
 void steer_close(struct steer **pst)
