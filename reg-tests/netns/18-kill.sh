@@ -16,9 +16,10 @@ kills() {
 	call=$spawn_pid
 	wait_for 5 flow_is '.dst|endswith(":7")' watched
 	id=$(flow_by true .id)
-	case $2 in promoted | translated) ctl promote flow "$id" fe_bytes >/dev/null ;; esac
-	[ "$2" != translated ] || ctl demote flow "$id" >/dev/null
-	is "$1: the flow" "$(flow_by true .state)" "$2"
+	case $2 in promoted | demoted) ctl promote flow "$id" fe_bytes >/dev/null ;; esac
+	[ "$2" != demoted ] || ctl demote flow "$id" >/dev/null
+	[ "$2" = promoted ] || wait_for 5 flow_settled
+	[ "$2" = demoted ] || is "$1: the flow" "$(flow_by true .state)" "$2"
 	is "$1, $2: kill flow answers nothing" "$(ctl kill flow "$id")" ""
 	runs "$1, $2: the client knows" wait_for 10 ended "$call"
 	runs "$1, $2: the flow is over" wait_for 5 gone
@@ -29,7 +30,7 @@ kills() {
 	has "$1, $2: a new connection passes" "$(on client "$tools/ramp" call $1 7 10k 10k)" 's2c_result=ok .*c2s_result=ok'
 }
 for addr in $S4 $S6; do
-	for state in watched promoted translated; do
+	for state in watched promoted demoted; do
 		kills $addr $state
 	done
 done
