@@ -8,13 +8,7 @@ hosts_up
 nginx_up
 ramp_up
 cat >"$T/gw.cfg" <<EOC
-global
-    log stdout format raw local0 info
-    stats socket $SOCK level admin
-defaults
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
+$(cfg_base)
 gateway g
     match dport 80,7,25,9
     maxflows 20
@@ -31,15 +25,8 @@ frontend fe_inspect
     http-request set-header X-Standin inspected
     http-response demote
     default_backend origin
-frontend fe_bytes
-    mode tcp
-    default_backend bytes
-backend origin
-    mode http
-    option transparent
-backend bytes
-    mode tcp
-    option transparent
+$(cfg_bytes)
+$(cfg_origin)
 EOC
 failures() {
 	gateway ".promote_failures[\"$1\"] // 0"

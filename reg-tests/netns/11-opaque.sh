@@ -17,12 +17,7 @@ gateway g
     tcp-request inspect-delay 1s
     tcp-request content promote fe_bytes if { dst_port 7001 }
     tcp-request content promote fe_bytes if { dst_port 7002 } { path_beg /inspect }
-frontend fe_bytes
-    mode tcp
-    default_backend bytes
-backend bytes
-    mode tcp
-    option transparent
+$(cfg_bytes)
 EOC
 
 # answers every piece with itself

@@ -9,24 +9,13 @@ hosts_up
 nginx_up
 ramp_up
 cat >"$T/gw.cfg" <<EOC
-global
-    log stdout format raw local0 info
-    stats socket $SOCK level admin
-defaults
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
+$(cfg_base)
 gateway g
     match dport 80,7
     timeout close 2s
     tcp-request connection forward if { dst_port 80 7 }
     tcp-request content promote fe_bytes if FALSE
-frontend fe_bytes
-    mode tcp
-    default_backend bytes
-backend bytes
-    mode tcp
-    option transparent
+$(cfg_bytes)
 EOC
 standin_up
 info() {

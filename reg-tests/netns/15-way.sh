@@ -8,13 +8,7 @@ hosts_up
 nginx_up
 ramp_up
 cat >"$T/gw.cfg" <<EOC
-global
-    log stdout format raw local0 info
-    stats socket $SOCK level admin
-defaults
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
+$(cfg_base)
 gateway g
     queue 4-7
     match in lan0 dport 80
@@ -26,17 +20,12 @@ gateway g
     tcp-request content promote fe_bytes if { dst_port 7 }
     tcp-request content promote fe_http if { dst_port 80 } { path_beg /inspect }
     tcp-request content forward if { dst_port 80 } { path_beg /download }
-frontend fe_bytes
-    mode tcp
-    default_backend bytes
+$(cfg_bytes)
 frontend fe_http
     mode http
     http-response set-header X-Seen yes
     http-response demote
     default_backend web
-backend bytes
-    mode tcp
-    option transparent
 backend web
     mode http
     option transparent

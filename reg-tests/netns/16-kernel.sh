@@ -9,13 +9,7 @@ hosts_up
 big_file 200m
 nginx_up
 cat >"$T/gw.cfg" <<EOC
-global
-    log stdout format raw local0 info
-    stats socket $SOCK level admin
-defaults
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
+$(cfg_base)
 gateway g
     match dport 80
     timeout close 2s
@@ -28,15 +22,8 @@ frontend fe_inspect
     http-response set-header X-Answer seen
     http-response demote
     default_backend origin
-frontend fe_bytes
-    mode tcp
-    default_backend bytes
-backend origin
-    mode http
-    option transparent
-backend bytes
-    mode tcp
-    option transparent
+$(cfg_bytes)
+$(cfg_origin)
 EOC
 standin_up
 [ "$(gateway .translation)" = kernel ] || skip "the kernel does not translate: $(ctl show gateway | grep translation)"

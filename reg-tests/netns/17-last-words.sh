@@ -6,24 +6,13 @@
 . "$(dirname "$0")/lib.sh"
 hosts_up
 cat >"$T/gw.cfg" <<EOC
-global
-    log stdout format raw local0 info
-    stats socket $SOCK level admin
-defaults
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
+$(cfg_base)
 gateway g
     match dport 25
     timeout close 1s
     log global
     tcp-request content promote fe_bytes
-frontend fe_bytes
-    mode tcp
-    default_backend bytes
-backend bytes
-    mode tcp
-    option transparent
+$(cfg_bytes)
 EOC
 cat >"$T/giver.py" <<'EOP'
 import socket, sys, threading

@@ -21,13 +21,7 @@ ip -n "$ID-gw" route add 2001:db8:3::/64 via $C6
 talk_host=inner
 
 cat >"$T/gw.cfg" <<EOC
-global
-    log stdout format raw local0 info
-    stats socket $SOCK level admin
-defaults
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
+$(cfg_base)
 gateway g
     match dport 80
     timeout hold 5s
@@ -44,9 +38,7 @@ frontend fe_inspect
 frontend fe_stay
     mode http
     default_backend origin
-backend origin
-    mode http
-    option transparent
+$(cfg_origin)
 EOC
 standin_up
 

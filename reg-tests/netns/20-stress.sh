@@ -12,13 +12,7 @@ nginx_up
 ramp_up
 spawn storm server "$tools/storm" serve 9
 cat >"$T/gw.cfg" <<EOC
-global
-    log stdout format raw local0 info
-    stats socket $SOCK level admin
-defaults
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
+$(cfg_base)
 gateway g
     match dport 80,7,25,9
     timeout hold 5s
@@ -35,9 +29,7 @@ frontend fe_inspect
 frontend fe_bytes
     mode tcp
     default_backend bytes
-backend origin
-    mode http
-    option transparent
+$(cfg_origin)
 backend bytes
     mode tcp
     option splice-auto

@@ -371,6 +371,37 @@ talk_end() {
 
 standin_pid=
 
+# Parts of configurations, for $( ) in a test's own: what every one begins with; frontend fe_bytes, which carries a
+# promoted connection's bytes as they are; backend origin, where promoted HTTP goes on to
+cfg_base() {
+	cat <<-EOC
+		global
+		    log stdout format raw local0 info
+		    stats socket $SOCK level admin
+		defaults
+		    timeout connect 5s
+		    timeout client 1m
+		    timeout server 1m
+	EOC
+}
+cfg_bytes() {
+	cat <<-EOC
+		frontend fe_bytes
+		    mode tcp
+		    default_backend bytes
+		backend bytes
+		    mode tcp
+		    option transparent
+	EOC
+}
+cfg_origin() {
+	cat <<-EOC
+		backend origin
+		    mode http
+		    option transparent
+	EOC
+}
+
 # standin_up [ARGUMENT...]: standin in the gateway's namespace with these files, and $T/*.cfg when there
 # are none. Configurations find the environment's $DEMO_DIR as the place for sockets and certificates.
 standin_up() {
