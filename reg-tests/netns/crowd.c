@@ -219,9 +219,9 @@ static void call_round(const struct addrinfo *ai)
 				conn_up(c, now);
 		}
 	}
-	printf("round=%d conns=%d answered=%d bad=%d connect_ms=%lld answer_ms=%lld ms=%lld%s%s\n", number, nconns, answered,
-	       bad, (long long)connect_us / 1000, (long long)answer_us / 1000, (long long)(now - begun) / 1000,
-	       why[0] ? " why=" : "", why);
+	printf("round=%d conns=%d answered=%d bad=%d connect_ms=%lld answer_ms=%lld ms=%lld%s%s\n", number,
+	       nconns, answered, bad, (long long)connect_us / 1000, (long long)answer_us / 1000,
+	       (long long)(now - begun) / 1000, why[0] ? " why=" : "", why);
 	fflush(stdout);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * border_flow.c - promotion and demotion, step by step, on a fake queue, fake sockets, a fake stream and a fake clock
+ * border_flow.c - promotion and demotion, step by step, on a fake queue, fake sockets, a fake stream and a
+ * fake clock
  *
  * The real border, flow, turn and path code. A pseudo socket is a number and a struct
  * repair_queues that the test writes; what border told it is written down.
@@ -13,7 +14,7 @@
 
 /* ---- what stands in for sockets, stream and clock ---- */
 
-#define BT_FD 1000
+#define BT_FD  1000
 #define BT_FDS 2048
 
 struct bt_sock {
@@ -29,10 +30,10 @@ static int bt_fail_at, bt_fail_errno; /* the n-th socket cannot be made; 0: all 
 static unsigned bt_looks;             /* at a socket's queues */
 static uint64_t bt_now_us;
 static bool bt_queue_busy;
-static uint32_t bt_moved;             /* between the last look and repair: bytes that came */
+static uint32_t bt_moved; /* between the last look and repair: bytes that came */
 
 static struct promoted bt_streams[BT_FDS / 2]; /* the address of one is that of a stream */
-static struct promoted *bt_with;      /* the newest */
+static struct promoted *bt_with;               /* the newest */
 static int bt_nstreams;
 static int bt_stream_errno, bt_asks;
 static bool bt_may_leave, bt_quiet, bt_opaque, bt_cancelled, bt_detached;
@@ -56,8 +57,11 @@ int __wrap_repair_make(const struct repair_spec *spec, int *fd, const char **ste
 		*step = "bind";
 		return -bt_fail_errno;
 	}
-	bt_sock[bt_nsock] = (struct bt_sock){ .spec = *spec, .mark = spec->mark, .open = true,
-					      .q = { .tcp_state = 1, .snd_wnd = spec->snd_wnd, .rcv_wnd = spec->rcv_wnd } };
+	bt_sock[bt_nsock] =
+	    (struct bt_sock){ .spec = *spec,
+			      .mark = spec->mark,
+			      .open = true,
+			      .q = { .tcp_state = 1, .snd_wnd = spec->snd_wnd, .rcv_wnd = spec->rcv_wnd } };
 	*fd = BT_FD + bt_nsock++;
 	bt_open++;
 	return 0;
@@ -102,8 +106,11 @@ int __wrap_repair_freeze(int fd, struct repair_state *st)
 	struct bt_sock *s = bt_of(fd);
 
 	s->q.received += bt_moved;
-	*st = (struct repair_state){ .tcp_state = 1, .snd_seq = s->spec.snd_seq + s->q.acked, .rcv_seq = s->spec.rcv_seq + s->q.received - bt_moved,
-				     .snd_wnd = s->q.snd_wnd, .rcv_wnd = s->q.rcv_wnd };
+	*st = (struct repair_state){ .tcp_state = 1,
+				     .snd_seq = s->spec.snd_seq + s->q.acked,
+				     .rcv_seq = s->spec.rcv_seq + s->q.received - bt_moved,
+				     .snd_wnd = s->q.snd_wnd,
+				     .rcv_wnd = s->q.rcv_wnd };
 	return 0;
 }
 
@@ -180,7 +187,9 @@ void __wrap_stream_bytes(const struct stream *s, uint64_t bytes[2])
 void __wrap_stream_detach(struct stream *s, struct stream_resume *out)
 {
 	bt_detached = true;
-	*out = (struct stream_resume){ .c2s = RESUME_TUNNEL, .bytes = { bt_bytes[0], bt_bytes[1] }, .server_last = bt_server_last };
+	*out = (struct stream_resume){ .c2s = RESUME_TUNNEL,
+				       .bytes = { bt_bytes[0], bt_bytes[1] },
+				       .server_last = bt_server_last };
 }
 
 /* The real one gives its sockets back, too. */
@@ -360,9 +369,14 @@ Test(promote, what_cannot_be_made_is_forwarded_and_counted_and_leaves_nothing_be
 		int at, err, stream;
 		const char *why;
 	} cases[] = {
-		{ 1, EPERM, 0, "socket" }, { 2, EPERM, 0, "socket" }, { 1, EADDRINUSE, 0, "address-in-use" },
-		{ 2, EADDRNOTAVAIL, 0, "address-in-use" }, { 2, ENOBUFS, 0, "socket" },
-		{ 0, 0, EBUSY, "maxconn" }, { 0, 0, ENOMEM, "no-memory" }, { 0, 0, ENOENT, "no-frontend" },
+		{ 1, EPERM, 0, "socket" },
+		{ 2, EPERM, 0, "socket" },
+		{ 1, EADDRINUSE, 0, "address-in-use" },
+		{ 2, EADDRNOTAVAIL, 0, "address-in-use" },
+		{ 2, ENOBUFS, 0, "socket" },
+		{ 0, 0, EBUSY, "maxconn" },
+		{ 0, 0, ENOMEM, "no-memory" },
+		{ 0, 0, ENOENT, "no-frontend" },
 		{ 0, 0, ESHUTDOWN, "stopping" },
 	};
 
@@ -378,7 +392,8 @@ Test(promote, what_cannot_be_made_is_forwarded_and_counted_and_leaves_nothing_be
 		cr_assert_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
 		cr_assert_null(bt_bf());
 		cr_assert_eq(bt_open, 0);
-		cr_assert_eq(bt_refused(&gt_gw->promote_failures, cases[i].why), 1, "counted as %s", cases[i].why);
+		cr_assert_eq(bt_refused(&gt_gw->promote_failures, cases[i].why), 1, "counted as %s",
+			     cases[i].why);
 		cr_assert(gt_passed(gt_s2c(BT_S, BT_C + 4, SEG_ACK, "pong")));
 		bt_stream_errno = 0;
 		bt_down();
@@ -719,14 +734,30 @@ static void bt_many(unsigned n)
 		uint16_t port = (uint16_t)(20000 + i);
 
 		gt_nv = 0;
-		gt_in(&(struct pkt){ .port = port, .seq = GT_ISN, .flags = SEG_SYN, .win = 60000, PKT_OPT(PKT_MSS("\x05\xb4")) },
+		gt_in(&(struct pkt){ .port = port,
+				     .seq = GT_ISN,
+				     .flags = SEG_SYN,
+				     .win = 60000,
+				     PKT_OPT(PKT_MSS("\x05\xb4")) },
 		      PKTQ_HOOK_FORWARD);
-		gt_in(&(struct pkt){ .port = port, .reverse = true, .seq = GT_SISN, .ack = BT_C, .flags = SEG_SYN | SEG_ACK,
-				     .win = 60000, PKT_OPT(PKT_MSS("\x05\xb4")) }, PKTQ_HOOK_PREROUTING);
+		gt_in(&(struct pkt){ .port = port,
+				     .reverse = true,
+				     .seq = GT_SISN,
+				     .ack = BT_C,
+				     .flags = SEG_SYN | SEG_ACK,
+				     .win = 60000,
+				     PKT_OPT(PKT_MSS("\x05\xb4")) },
+		      PKTQ_HOOK_PREROUTING);
 		gt_in(&(struct pkt){ .port = port, .seq = BT_C, .ack = BT_S, .flags = SEG_ACK, .win = 60000 },
 		      PKTQ_HOOK_PREROUTING);
-		gt_in(&(struct pkt){ .port = port, .seq = BT_C, .ack = BT_S, .flags = SEG_ACK, .win = 60000, .data = "ping",
-				     .data_len = 4 }, PKTQ_HOOK_PREROUTING);
+		gt_in(&(struct pkt){ .port = port,
+				     .seq = BT_C,
+				     .ack = BT_S,
+				     .flags = SEG_ACK,
+				     .win = 60000,
+				     .data = "ping",
+				     .data_len = 4 },
+		      PKTQ_HOOK_PREROUTING);
 		bt_of(BT_FD + 2 * (int)i)->q.received = 4;
 		bt_of(BT_FD + 2 * (int)i + 1)->q.acked = 4;
 		bt_ask(false);
@@ -760,7 +791,12 @@ Test(many, what_a_waiting_flow_costs_does_not_grow_with_the_others_packets)
 	before = bt_looks;
 	for (unsigned i = 0; i < 50; i++) {
 		gt_nv = 0;
-		gt_in(&(struct pkt){ .port = 20000, .reverse = true, .seq = BT_S, .ack = BT_C + 4, .flags = SEG_ACK, .win = 60000 },
+		gt_in(&(struct pkt){ .port = 20000,
+				     .reverse = true,
+				     .seq = BT_S,
+				     .ack = BT_C + 4,
+				     .flags = SEG_ACK,
+				     .win = 60000 },
 		      PKTQ_HOOK_PREROUTING);
 	}
 	cr_assert_eq(bt_looks - before, 100, "one look, at two sockets, for each packet of its own");
@@ -861,14 +897,20 @@ static uint32_t bt_dice(uint32_t n)
 /* A segment near what its flow is at, mostly in order. */
 static void bt_random_packet(unsigned port, uint32_t at[2])
 {
-	static const uint8_t flags[] = { SEG_ACK, SEG_ACK, SEG_ACK, SEG_ACK | SEG_PSH, SEG_ACK, SEG_FIN | SEG_ACK, SEG_RST, SEG_RST | SEG_ACK };
+	static const uint8_t flags[] = { SEG_ACK, SEG_ACK,           SEG_ACK, SEG_ACK | SEG_PSH,
+					 SEG_ACK, SEG_FIN | SEG_ACK, SEG_RST, SEG_RST | SEG_ACK };
 	int d = (int)bt_dice(2);
 	unsigned n = bt_dice(3) ? 1 + bt_dice(40) : 0;
 	uint32_t seq = at[d] + (bt_dice(4) ? 0 : bt_dice(60)) - (bt_dice(5) ? 0 : bt_dice(30));
 	uint8_t f = flags[bt_dice(300) ? bt_dice(5) : bt_dice(ARRAY_SIZE(flags))];
 
-	gt_in(&(struct pkt){ .port = (uint16_t)port, .reverse = d == FLOW_SERVER, .seq = seq, .ack = at[!d] - (bt_dice(3) ? 0 : bt_dice(20)),
-			     .flags = f, .win = (uint16_t)bt_dice(65536), .data_len = n },
+	gt_in(&(struct pkt){ .port = (uint16_t)port,
+			     .reverse = d == FLOW_SERVER,
+			     .seq = seq,
+			     .ack = at[!d] - (bt_dice(3) ? 0 : bt_dice(20)),
+			     .flags = f,
+			     .win = (uint16_t)bt_dice(65536),
+			     .data_len = n },
 	      bt_dice(20) ? PKTQ_HOOK_PREROUTING : PKTQ_HOOK_FORWARD);
 	if (seq == at[d])
 		at[d] += n;
@@ -906,7 +948,7 @@ static void bt_random_wish(void)
 	struct border_flow *bf;
 	unsigned n = bt_dice(4);
 
-	list_for_each(bf, &bt_border()->all, node) {
+	list_for_each (bf, &bt_border()->all, node) {
 		const struct promoted *p = (const struct promoted *)bf->s;
 
 		if (!p || n--)
@@ -937,13 +979,26 @@ Test(chaos, whatever_happens_each_packet_gets_one_verdict_and_no_socket_is_left)
 			if (!at[i][0] || !bt_dice(100)) {
 				at[i][0] = GT_ISN + 100000 * step;
 				at[i][1] = GT_SISN + 7000 * step;
-				gt_in(&(struct pkt){ .port = (uint16_t)port, .seq = at[i][0]++, .flags = SEG_SYN, .win = 60000,
-						     PKT_OPT(PKT_MSS("\x05\xb4")) }, PKTQ_HOOK_FORWARD);
-				gt_in(&(struct pkt){ .port = (uint16_t)port, .reverse = true, .seq = at[i][1]++, .ack = at[i][0],
-						     .flags = SEG_SYN | SEG_ACK, .win = 60000, PKT_OPT(PKT_MSS("\x05\xb4")) },
+				gt_in(&(struct pkt){ .port = (uint16_t)port,
+						     .seq = at[i][0]++,
+						     .flags = SEG_SYN,
+						     .win = 60000,
+						     PKT_OPT(PKT_MSS("\x05\xb4")) },
+				      PKTQ_HOOK_FORWARD);
+				gt_in(&(struct pkt){ .port = (uint16_t)port,
+						     .reverse = true,
+						     .seq = at[i][1]++,
+						     .ack = at[i][0],
+						     .flags = SEG_SYN | SEG_ACK,
+						     .win = 60000,
+						     PKT_OPT(PKT_MSS("\x05\xb4")) },
 				      PKTQ_HOOK_PREROUTING);
-				gt_in(&(struct pkt){ .port = (uint16_t)port, .seq = at[i][0], .ack = at[i][1], .flags = SEG_ACK,
-						     .win = 60000 }, PKTQ_HOOK_PREROUTING);
+				gt_in(&(struct pkt){ .port = (uint16_t)port,
+						     .seq = at[i][0],
+						     .ack = at[i][1],
+						     .flags = SEG_ACK,
+						     .win = 60000 },
+				      PKTQ_HOOK_PREROUTING);
 			} else if (bt_dice(3)) {
 				bt_random_packet(port, at[i]);
 			} else if (bt_dice(2)) {
@@ -961,6 +1016,7 @@ Test(chaos, whatever_happens_each_packet_gets_one_verdict_and_no_socket_is_left)
 		bt_stream_errno = bt_fail_at = 0;
 		bt_down();
 		for (unsigned id = 1; id <= gt_id; id++)
-			cr_assert_eq(gt_times[id], 1, "seed %u: packet %u has %u verdicts", seed, id, gt_times[id]);
+			cr_assert_eq(gt_times[id], 1, "seed %u: packet %u has %u verdicts", seed, id,
+				     gt_times[id]);
 	}
 }

@@ -2,9 +2,10 @@
  *
  * border_repair.c - the system calls that make a pseudo socket fail, one after the other
  *
- * The real repair.c on system calls that do nothing but say what the test wants. For every n the n-th of them fails,
- * in every way that has been seen or may be: no privilege, no buffers, an option that the kernel does not
- * know. Whatever it was, the connection is forwarded unharmed, the refusal is counted, and no descriptor is left.
+ * The real repair.c on system calls that do nothing but say what the test wants. For every n the n-th of them
+ * fails, in every way that has been seen or may be: no privilege, no buffers, an option that the kernel does
+ * not know. Whatever it was, the connection is forwarded unharmed, the refusal is counted, and no descriptor
+ * is left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ struct rt_call {
 
 static struct rt_call rt_call[128];
 static int rt_calls, rt_fail_at, rt_fail_errno, rt_open;
-static bool rt_armed; /* calls are the test's */
+static bool rt_armed;      /* calls are the test's */
 static bool rt_ours[1024]; /* descriptors made while they were */
 static char rt_stream;
 
@@ -79,7 +80,8 @@ int __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 int __wrap_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
 {
-	return rt_armed ? rt_did("setsockopt", level, opt, *(const int *)val) : __real_setsockopt(fd, level, opt, val, len);
+	return rt_armed ? rt_did("setsockopt", level, opt, *(const int *)val)
+			: __real_setsockopt(fd, level, opt, val, len);
 }
 
 int __wrap_getsockopt(int fd, int level, int opt, void *val, socklen_t *len)
@@ -102,9 +104,20 @@ void __wrap_stream_kill(struct stream *s)
 /* ---- one socket ---- */
 
 static const struct repair_spec rt_spec = {
-	.local = { .family = AF_INET, .port = 80 }, .peer = { .family = AF_INET, .port = 40000 },
-	.snd_seq = 1000, .rcv_seq = 5000, .peer_mss = 1460, .peer_wscale = 7, .local_wscale = 8, .sack = true,
-	.timestamps = true, .snd_wnd = 60000, .max_wnd = 65535, .rcv_wnd = 30000, .tsval = 77, .fd = -1,
+	.local = { .family = AF_INET, .port = 80 },
+	.peer = { .family = AF_INET, .port = 40000 },
+	.snd_seq = 1000,
+	.rcv_seq = 5000,
+	.peer_mss = 1460,
+	.peer_wscale = 7,
+	.local_wscale = 8,
+	.sack = true,
+	.timestamps = true,
+	.snd_wnd = 60000,
+	.max_wnd = 65535,
+	.rcv_wnd = 30000,
+	.tsval = 77,
+	.fd = -1,
 };
 
 static int rt_make(int fail_at, int err, const char **step)
@@ -127,7 +140,8 @@ static int rt_make(int fail_at, int err, const char **step)
 static int rt_where(const char *name, int level, int opt)
 {
 	for (int i = 0; i < rt_calls; i++)
-		if (strcmp(rt_call[i].name, name) == 0 && (!opt || (rt_call[i].level == level && rt_call[i].opt == opt)))
+		if (strcmp(rt_call[i].name, name) == 0 &&
+		    (!opt || (rt_call[i].level == level && rt_call[i].opt == opt)))
 			return i;
 	return -1;
 }
@@ -140,13 +154,15 @@ Test(repair, the_calls_come_in_the_order_that_the_kernel_wants)
 	cr_assert_eq(rt_make(0, 0, &step), 0);
 	connect_at = rt_where("connect", 0, 0);
 	cr_assert_geq(connect_at, 0);
-	cr_assert_lt(rt_where("setsockopt", SOL_SOCKET, SO_RCVBUFFORCE), connect_at, "connect() takes the clamp from it");
+	cr_assert_lt(rt_where("setsockopt", SOL_SOCKET, SO_RCVBUFFORCE), connect_at,
+		     "connect() takes the clamp from it");
 	cr_assert_lt(rt_where("setsockopt", IPPROTO_TCP, TCP_QUEUE_SEQ), connect_at);
 	cr_assert_lt(rt_where("setsockopt", IPPROTO_TCP, TCP_MAXSEG), connect_at);
 	cr_assert_lt(rt_where("bind", 0, 0), connect_at);
 	cr_assert_gt(rt_where("setsockopt", IPPROTO_TCP, TCP_REPAIR_OPTIONS), connect_at);
 	cr_assert_gt(rt_where("setsockopt", IPPROTO_TCP, TCP_REPAIR_WINDOW), connect_at);
-	cr_assert_eq(rt_call[rt_where("setsockopt", IPPROTO_TCP, TCP_TIMESTAMP)].val, 78, "even, and not before what was sent");
+	cr_assert_eq(rt_call[rt_where("setsockopt", IPPROTO_TCP, TCP_TIMESTAMP)].val, 78,
+		     "even, and not before what was sent");
 }
 
 Test(repair, each_call_that_fails_is_told_by_name_and_leaves_no_descriptor)
@@ -166,7 +182,8 @@ Test(repair, each_call_that_fails_is_told_by_name_and_leaves_no_descriptor)
 			if (rc == 0) {
 				int opt = rt_call[n - 1].opt;
 
-				cr_assert(opt == 72 /* SO_BUF_LOCK */ || opt == TCP_NODELAY, "call %d, option %d, matters", n, opt);
+				cr_assert(opt == 72 /* SO_BUF_LOCK */ || opt == TCP_NODELAY,
+					  "call %d, option %d, matters", n, opt);
 				optional++;
 				continue;
 			}
@@ -264,7 +281,8 @@ Test(repair, half_of_the_work_lies_ready_for_the_next_one)
 		spec.mark = spec.fd_mark;
 		cr_assert_geq(spec.fd, 0);
 		cr_assert_eq(repair_make(&spec, &fd, &step), 0);
-		cr_assert_leq(rt_calls - before, first / 2 - 7, "%d calls instead of %d", rt_calls - before, first / 2);
+		cr_assert_leq(rt_calls - before, first / 2 - 7, "%d calls instead of %d", rt_calls - before,
+			      first / 2);
 		repair_close(&fd);
 	}
 	/* what has another mark gets its own; what fails is closed */

@@ -19,8 +19,8 @@
 #include "core/clock.h"
 
 #define WATCH_FIRST_US 1000
-#define WATCH_LONGEST 6  /* period of looks, unless asked for more */
-#define WATCH_BUDGET 32 /* looks by the clock in one turn of the loop */
+#define WATCH_LONGEST  6  /* period of looks, unless asked for more */
+#define WATCH_BUDGET   32 /* looks by the clock in one turn of the loop */
 
 static struct border_flow *watch_first(struct border *b)
 {
@@ -59,7 +59,6 @@ void border_watch(struct border_flow *bf, unsigned period)
 	list_add_tail(&b->looks[bf->period], &bf->looks);
 	watch_arm(b, bf->look_us);
 }
-
 
 void border_unwatch(struct border_flow *bf)
 {

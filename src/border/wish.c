@@ -12,14 +12,14 @@
  *   turn     It may leave, but WISH_LEAVING_MAX others are under way. Each needs the daemon's
  *            attention for a while, and has it sooner when not all have it at once.
  *   calm     Megabytes may stand in the sockets, and nothing new reaches the ends while they drain. So the
- *            sockets are told to take little at a time, from the stream and from their peers (nothing, as long as much
- *            waits to be read: a small window alone would move on with what arrives), and the
- *            connection runs on, for up to `timeout hold`, until little is left in them and nothing is missing (a loss shows as a gap
- *            in what was received): the hold that follows is as short as a round trip. A receiver that
- *            takes nothing would make it long, so it is not begun then.
- *   again    It did not come to rest in time, or a message began. What carries no
- *            messages is asked again after a pause, and so is what an operator's command waits for. A message
- *            has its own rules to ask.
+ *            sockets are told to take little at a time, from the stream and from their peers - nothing
+ *            as long as much waits to be read, for a small window moves on with what arrives - and the
+ *            connection runs on until little is left in them and nothing is missing (a loss shows as a
+ *            gap in what was received): the hold that follows is as short as a round trip. A receiver
+ *            that takes nothing would make it long, so it is not begun then. Limit: `timeout hold`.
+ *   again    It did not come to rest in time, or a message began. What carries no messages is asked again
+ *            after a pause, and so is what an operator's command waits for. A message has its own rules
+ *            to ask.
  */
 #include <errno.h>
 #include <string.h>
@@ -30,15 +30,15 @@
 #include "l3/trace.h"
 
 #define WISH_LEAVING_MAX 256
-#define WISH_TURNS 16             /* of them in one turn of the loop */
-#define WISH_ASKED_US 20000
-#define WISH_SMALL (128 << 10)    /* bytes in a socket that drain in a moment */
-#define WISH_UNSENT (64 << 10)
-#define WISH_CLAMP_MIN 4096
-#define WISH_SHUT 1               /* the kernel makes it a kilobyte: less than a segment */
-#define WISH_UNCLAMP (1U << 30)
-#define WISH_PAUSE_MIN 5          /* 32 ms */
-#define WISH_TRIES_US 3000000     /* for how long a command tries */
+#define WISH_TURNS       16 /* of them in one turn of the loop */
+#define WISH_ASKED_US    20000
+#define WISH_SMALL       (128 << 10) /* bytes in a socket that drain in a moment */
+#define WISH_UNSENT      (64 << 10)
+#define WISH_CLAMP_MIN   4096
+#define WISH_SHUT        1 /* the kernel makes it a kilobyte: less than a segment */
+#define WISH_UNCLAMP     (1U << 30)
+#define WISH_PAUSE_MIN   5       /* 32 ms */
+#define WISH_TRIES_US    3000000 /* for how long a command tries */
 
 /* ---- turns ---- */
 
@@ -72,7 +72,8 @@ void border_wish_turns(struct worker *w, struct task *t)
 	struct border_flow *bf;
 	int n = 0;
 
-	while (n++ < WISH_TURNS && b->leaving < WISH_LEAVING_MAX && (bf = list_first(&b->turns, struct border_flow, turn))) {
+	while (n++ < WISH_TURNS && b->leaving < WISH_LEAVING_MAX &&
+	       (bf = list_first(&b->turns, struct border_flow, turn))) {
 		list_del(&bf->turn);
 		border_wish_start(bf);
 	}
@@ -82,8 +83,9 @@ void border_wish_turns(struct worker *w, struct task *t)
 
 /* ---- giving up ---- */
 
-/* How much of window side d is offered. Whoever is far ahead of the other end may send no more: bytes for that end are
- * there. A small window lets the rest go on, so that the drain of one direction is not a standstill of the other. */
+/* How much of window side d is offered. Whoever is far ahead of the other end may send no more: bytes for
+ * that end are there. A small window lets the rest go on, so that the drain of one direction is not a
+ * standstill of the other. */
 static void wish_clamp(struct border_flow *bf, int d, const struct repair_queues *q, uint32_t wnd)
 {
 	bool was_shut = bf->clamp[d] == WISH_SHUT;
@@ -95,9 +97,9 @@ static void wish_clamp(struct border_flow *bf, int d, const struct repair_queues
 	/* it reads no more that would make it say so */
 	if (was_shut && q)
 		border_poke(bf, &(struct border_probe){ .to = d,
-						       .una = bf->snd0[d] + q->acked,
-						       .ack = bf->rcv0[d] + q->received,
-						       .win = q->snd_wnd });
+							.una = bf->snd0[d] + q->acked,
+							.ack = bf->rcv0[d] + q->received,
+							.win = q->snd_wnd });
 }
 
 static void wish_narrow(struct border_flow *bf, const struct repair_queues q[2])
@@ -108,9 +110,9 @@ static void wish_narrow(struct border_flow *bf, const struct repair_queues q[2])
 		/* not more than the other end takes, or what is held would overrun it when it is let go */
 		uint32_t wnd = q[!d].snd_wnd ? q[!d].snd_wnd : WISH_SMALL;
 
-		wnd = q[d].readable > WISH_SMALL ? WISH_SHUT : MAX(MIN(wnd, (uint32_t)WISH_SMALL), WISH_CLAMP_MIN);
-		if (bf->clamp[d] != WISH_SHUT || wnd != WISH_SHUT || q[d].readable < WISH_SMALL / 2)
-			wish_clamp(bf, d, &q[d], wnd);
+		wnd = q[d].readable > WISH_SMALL ? WISH_SHUT
+						 : MAX(MIN(wnd, (uint32_t)WISH_SMALL), WISH_CLAMP_MIN);
+		wish_clamp(bf, d, &q[d], wnd);
 		if (!bf->narrow)
 			repair_limit_unsent(bf->fd[d], WISH_UNSENT);
 	}
@@ -123,7 +125,7 @@ void border_wish_off(struct border_flow *bf)
 	bool known = !bf->narrow || border_leave_look(bf, q) == 0;
 	int d;
 
-	/* what is unsent stays limited: a slow receiver's megabytes need not have gone when it is asked again */
+	/* what is unsent stays limited: a slow receiver's megabytes are not there when it is asked again */
 	for (d = 0; d < 2 && bf->narrow; d++)
 		wish_clamp(bf, d, known ? &q[d] : NULL, WISH_UNCLAMP);
 	bf->asked_us = bf->calm_us = 0;
@@ -162,7 +164,8 @@ void border_wish_failed(struct border_flow *bf, const char *why)
 		return;
 	}
 	bf->again = true;
-	bf->pause = MIN(MAX(bf->pause + 1, WISH_PAUSE_MIN), list_empty(&bf->waiters) ? BORDER_PERIODS - 1 : WISH_PAUSE_MIN + 2);
+	bf->pause = MIN(MAX(bf->pause + 1, WISH_PAUSE_MIN),
+			list_empty(&bf->waiters) ? BORDER_PERIODS - 1 : WISH_PAUSE_MIN + 2);
 	border_watch(bf, bf->pause);
 }
 
