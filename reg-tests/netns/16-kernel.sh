@@ -5,9 +5,6 @@
 # tracker adjusts its sequence numbers; what the tracker forgets is translated by the daemon, and handed over again.
 . "$(dirname "$0")/lib.sh"
 which conntrack >/dev/null || skip "no conntrack"
-hosts_up
-big_file 200m
-nginx_up
 cat >"$T/gw.cfg" <<EOC
 $(cfg_base)
 gateway g
@@ -25,6 +22,9 @@ frontend fe_inspect
 $(cfg_bytes)
 $(cfg_origin)
 EOC
+hosts_up
+big_file 200m
+nginx_up
 standin_up
 [ "$(gateway .translation)" = kernel ] || skip "the kernel does not translate: $(ctl show gateway | grep translation)"
 has "the self-test is told" "$(ctl show gateway)" 'translation: kernel$'
@@ -74,4 +74,29 @@ for addr in $S4 $S6; do
 	is "$addr: its record is gone" "$(ctl show flow json | jq length)" 0
 done
 is "each of them was promoted twice" "$(gateway '"\(.promotions) \(.demotions)"')" "4 4"
+standin_down
+hosts_down
+
+# on a wire that loses and reorders: SACK edges, and segments from before the demotion
+hosts_up "-d 2 -l 0.5 -r 1 -u 0.5"
+big_file 8m
+nginx_up
+standin_up
+for addr in $S4 $S6; do
+	talk_to $addr
+	n=0
+	while [ $n -lt 2 ]; do
+		n=$((n + 1))
+		has "$addr, with loss: a request through L7, $n" "$(talk /inspect)" 'status=200'
+		is "$addr, with loss: the download behind it, $n" "$(word sha256 "$(talk /download)")" "$big_sum"
+		is "$addr, with loss: the kernel has it, $n" "$(flow_by true .xlate)" kernel
+		talk_end
+		has "$addr, with loss: it ends well, $n" "$talk_said" 'result=ok'
+		on gw conntrack -D -p tcp >/dev/null 2>&1
+		wait_for 15 no_flows
+		talk_to $addr
+	done
+	talk_end
+	wait_for 15 no_flows
+done
 finish

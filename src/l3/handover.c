@@ -33,6 +33,7 @@
 #include "l3/ct.h"
 #include "l3/l3.h"
 
+#define HANDOVER_TIMEOUT_MIN 60 /* s; the first packet sets it anew */
 #define HANDOVER_PAST 0x20000000u /* how far back what is adjusted begins (FACTS §5) */
 
 /* ---- is the kernel able to? ---- */
@@ -81,6 +82,7 @@ static int handover_entry(struct flow *f, struct ct_entry *e, int *orig)
 
 	if (rc < 0)
 		return rc;
+	e->timeout_s = MAX(e->timeout_s, HANDOVER_TIMEOUT_MIN);
 	*orig = addr_eq(&e->src, &f->side[FLOW_CLIENT]) ? FLOW_CLIENT : FLOW_SERVER;
 	/* a helper has reasons of its own to adjust numbers */
 	return e->nat || e->helper || e->tcp_state != TCP_CONNTRACK_ESTABLISHED ? -EINVAL : 0;
@@ -129,7 +131,7 @@ static bool handover_decided(const struct flow *f)
 
 bool handover_wanted(const struct flow *f)
 {
-	return f->state == FLOW_ST_TRANSLATED && f->xlate_by == FLOW_XLATE_DAEMON && !f->recalled && !f->border &&
+	return !f->dead && f->state == FLOW_ST_TRANSLATED && f->xlate_by == FLOW_XLATE_DAEMON && !f->recalled && !f->border &&
 	       !f->no_handover && f->policy != FLOW_POL_DROP && xlate_settled(&f->xl) &&
 	       !((f->trk.side[0].f | f->trk.side[1].f) & SEQTRK_F_FIN) && !(f->trk.f & SEQTRK_C_RST) &&
 	       (handover_plain(f) || (handover_decided(f) && f->gw->l3->kernel_xlate));
