@@ -38,6 +38,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		seqtrk_see(&t, 1, &s, &x);
 		seqtrk_init(&t, &s);
 		seqtrk_see(&t, 1, &s, NULL);
+		seqtrk_adopt(&t, &(struct seqtrk_agreed){ .ws = true, .sack = true, .wscale = { 14, 7 } });
+		seqtrk_relearn(&t);
+		seqtrk_see(&t, 0, &s, NULL);
+		seqtrk_see(&t, 1, &s, &x);
+		BUG_ON(seqtrk_known(&t) && seqtrk_refusal(&t) && strcmp(seqtrk_refusal(&t), "no-syn") == 0);
+		xlate_note(&x, 0, &s);
+		seg_set_tos(&s, data[0]);
 		xlate_apply(&x, 0, &s);
 		BUG_ON(good && !seg_checksum_ok(&s));
 		n = seg_copy_ack(&s, out, sizeof(out));
