@@ -16,8 +16,9 @@ int steering_start(struct l3 *l3, struct epoch *ep, struct diag *d);
 int steering_check(struct l3 *l3, struct epoch *ep, struct diag *d);
 /* Puts <ep>'s plan in force on the helper thread when it differs from what is. */
 void steering_change(struct l3 *l3, struct epoch *ep);
-/* Takes everything out. */
-void steering_end(struct l3 *l3);
+/* Takes everything out; but, where <adjusted> connections are left to the tracker's sequence adjustment, for what keeps the
+ * tracker at work, which the next start replaces. */
+void steering_end(struct l3 *l3, unsigned adjusted);
 
 /* --print-steering: all gateways of <ep>, as a shell script. 0, or -errno with *err (malloc'd). */
 int steering_print(const struct epoch *ep, struct buf *out, char **err);

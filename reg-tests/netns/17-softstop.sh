@@ -65,4 +65,28 @@ stop "$standin_pid" TERM 15
 standin_pid=
 has "a translated one is told, not left to hang" "$(talk /plain)" 'responses=1 result=(reset|closed|.*reset)'
 talk_end
+
+# what the kernel translates goes on behind the daemon: some rules stay, or its tracker would stop; the next daemon takes them
+big_file 100m
+sed 's,path_beg /download,path_beg /limited,' "$top/conf/demo.cfg" >"$T/demo.cfg"
+answered() { grep -Eq '^(n=2|responses)' "$T/talk.out"; }
+for addr in $S4 $S6; do
+	standin_up
+	talk_to $addr
+	talk /inspect >/dev/null
+	wait_for 5 flow_is true translated
+	echo /limited >&9
+	handed() { [ "$(flow_by true .xlate)" = kernel ]; }
+	runs "$addr: a translated download is the kernel's" wait_for 5 handed
+	stop "$standin_pid" TERM 15
+	is "$addr: the daemon ends" $? 0
+	standin_pid=
+	has "$addr: and says what it leaves" "$(tail -n 5 "$T/standin.log")" '1 connections go on'
+	has "$addr: new connections pass" "$(on client "$tools/httpka" $addr 80 /plain)" 'result=ok'
+	runs "$addr: the download ends" wait_for 30 answered
+	is "$addr: whole" "$(word sha256 "$(sed -n 2p "$T/talk.out")")" "$big_sum"
+	talk_end
+	standin_up
+	standin_down
+done
 finish

@@ -7,6 +7,7 @@
  * at the earliest moment anybody asked for, and a tick asks for the next.
  */
 #include <errno.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <stdlib.h>
 #include <syslog.h>
 
@@ -20,6 +21,7 @@
 #include "l3/l3.h"
 #include "l3/steering.h"
 
+#define L3_END_LOOKS  10000 /* into the tracker, at the end: 0.1 s */
 #define L3_TICK_FLOWS 500 /* timers of one tick; the rest waits for the next */
 
 /* ---- the timer ---- */
@@ -183,15 +185,35 @@ static void l3_end_flows(struct l3 *l3)
 	flow_reap(&l3->flows);
 }
 
+/* Connections that go on without us, their numbers adjusted by the kernel. */
+static unsigned l3_adjusted(const struct l3 *l3)
+{
+	unsigned n = 0, looks = L3_END_LOOKS;
+	const struct flow *f;
+	struct ct_entry e;
+
+	list_for_each(f, &l3->flows.all, all) {
+		if (f->state != FLOW_ST_OFFLOADED || f->xlate_by != FLOW_XLATE_KERNEL || !l3->ct)
+			continue;
+		if (looks-- == 0)
+			break;
+		n += ct_get(l3->ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], &e) == 0 &&
+		     e.tcp_state == TCP_CONNTRACK_ESTABLISHED;
+	}
+	return n;
+}
+
 void l3_worker_destroy(struct worker *w)
 {
 	struct l3 *l3 = w->l3;
 	struct gateway *gw;
+	unsigned adjusted;
 
 	if (!l3)
 		return;
+	adjusted = l3_adjusted(l3);
 	l3_end_flows(l3);
-	steering_end(l3);
+	steering_end(l3, adjusted);
 	task_cancel(&l3->sweep);
 	while ((gw = list_first(&l3->pending, struct gateway, node)))
 		gateway_free(gw);

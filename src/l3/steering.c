@@ -192,13 +192,29 @@ void steering_change(struct l3 *l3, struct epoch *ep)
 	steer_job_submit(l3->w, &s->job);
 }
 
-void steering_end(struct l3 *l3)
+/* Rules for no new connection, that keep the connection tracker at work: it stops when nobody's rules use it. */
+static int steering_keep(struct l3 *l3, char **err)
+{
+	const struct steer_gateway gw = { .name = "(none)", .leftover = true };
+	const struct steer_conf sc = { .mark_mask = l3->mark_mask, .route_table = l3->w->epoch->global.route_table,
+				       .gw = &gw, .nb_gw = 1 };
+	struct steer_plan *plan = steer_plan_make(&sc, err);
+	int rc = plan ? steer_apply(l3->steer, plan, NULL, NULL, err) : -ENOMEM;
+
+	steer_plan_free(&plan);
+	return rc;
+}
+
+void steering_end(struct l3 *l3, unsigned adjusted)
 {
 	char *err = NULL;
 
 	if (l3->steering) /* a change of it is under way: its last word, or it puts in what we take out */
 		helper_finish(l3->w, &l3->steering->job.job);
-	if (l3->steer && steer_withdraw(l3->steer, &err) < 0) {
+	if (l3->steer && adjusted && l3->w->epoch && steering_keep(l3, &err) == 0)
+		msg_warning("steering : %u connections go on, the kernel's tracker adjusts their sequence numbers: some rules "
+			    "stay, for it would stop without any. Start and stop again to take them out", adjusted);
+	else if (l3->steer && steer_withdraw(l3->steer, &err) < 0) {
 		msg_warning("steering : %s", err ? err : "not all of it could be taken out");
 		free(err);
 	}
