@@ -13,10 +13,10 @@ on_wire() {
 	standin_up -f "$top/conf/demo.cfg"
 	for addr in $S4 $S6; do
 		capture_on client
-		cycle_ramp "${6:-3}" 0.1 $addr $4
+		cycle_ramp "${6:-2}" 0.1 $addr $4
 		is "$1, $addr: every byte in its place" $ramped 0
 		capture_off
-		cycled "$1, $addr" "${6:-3}"
+		cycled "$1, $addr" "${6:-2}"
 		brief "$1, $addr: longest stall there, ms" "$(word c2s_gap_ms "$said")" "$5"
 		brief "$1, $addr: longest stall back, ms" "$(word s2c_gap_ms "$said")" "$5"
 		has_not "$1, $addr: no reset" "$("$tools/pcapsum" "$T/client.pcap")" 'rst=[1-9]'
