@@ -20,7 +20,7 @@ for addr in $S4 $S6; do
 	capture_off
 	is "$addr: the transfer is whole" "$(word sha256 "$(cat "$T/get.log")")" "$big_sum"
 	has "$addr: the connection ends well" "$(cat "$T/get.log")" 'responses=1 result=ok'
-	cycled "$addr: while it ran" 3
+	cycled "$addr: while it ran" 2
 	brief "$addr: longest stall, ms" "$(word gap_ms "$(cat "$T/get.log")")" 400
 	wire_clean client
 	wire_clean server
