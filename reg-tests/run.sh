@@ -231,7 +231,7 @@ summary() {
 		END {
 			print p + 0, f + 0, s + 0 >>tally
 			printf "%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : ""
-			exit f > 0
+			exit f > 0 || p + s == 0
 		}'
 }
 
@@ -289,7 +289,7 @@ BUILD=$(realpath -m "$BUILD")
 STANDIN=$(realpath -m "$STANDIN")
 HAPROXY_PROGRAM=$STANDIN
 STANDIN_TEST_ID=standin-$$
-LOG=$top/build/log/$(basename "$BUILD")$(printf -- '-%s' "$@" | tr / _) # a run's logs last until its like
+LOG=$top/build/log/$(basename "$BUILD")$(printf -- '-%s' "$@" | tr / _ | cut -c1-200) # a run's logs last until its like
 [ $# -gt 0 ] || LOG=$top/build/log/$(basename "$BUILD")
 RUN_TMP=$(mktemp -d "/tmp/$STANDIN_TEST_ID.XXXX")
 export BUILD STANDIN HAPROXY_PROGRAM STANDIN_TEST_ID LOG RUN_TMP VERBOSE

@@ -63,29 +63,42 @@ runs "the servers are there" wait_for 30 servers_up
 
 ssh_words="-i $T/ssh/id -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes"
 
+# by_client COMMAND...: no client takes that long; if one hangs, what everybody thinks of its connection is in the log
+by_client() {
+	on client timeout 40 "$@"
+	[ $? -ne 124 ] || {
+		echo "-- $* hangs"
+		ctl show flow json | jq -c '.[]'
+		for end in client server gw; do
+			echo "-- $end"
+			on $end ss -tinoem
+		done
+	} >&2
+}
+
 # clients WAY ADDR URL_ADDR
 clients() {
-	is "$1, $2: curl" "$(on client curl -s -m 60 "http://$3/download" | sha_of)" "$big_sum"
-	is "$1, $2: wget" "$(on client wget -T 60 -qO- "http://$3/download" | sha_of)" "$big_sum"
-	is "$1, $2: curl, upload" "$(on client curl -s -m 60 -T "$T/www/big" -o /dev/null -w '%{http_code}' "http://$3/put/$1-$2")" 201
-	is "$1, $2: ssh, both ways" "$(on client ssh $ssh_words "root@$2" cat <"$T/www/big" | sha_of)" "$big_sum"
+	is "$1, $2: curl" "$(by_client curl -s "http://$3/download" | sha_of)" "$big_sum"
+	is "$1, $2: wget" "$(by_client wget -qO- "http://$3/download" | sha_of)" "$big_sum"
+	is "$1, $2: curl, upload" "$(by_client curl -s -T "$T/www/big" -o /dev/null -w '%{http_code}' "http://$3/put/$1-$2")" 201
+	is "$1, $2: ssh, both ways" "$(by_client ssh $ssh_words "root@$2" cat <"$T/www/big" | sha_of)" "$big_sum"
 	rm -f "$T/got"
-	on client scp -q $ssh_words "root@$3:$T/www/big" "$T/got"
+	by_client scp -q $ssh_words "root@$3:$T/www/big" "$T/got"
 	is "$1, $2: scp" "$(sha_of <"$T/got")" "$big_sum"
 	rm -f "$T/got" "$T/up"/*
-	on client rsync --timeout=60 "rsync://$3/down/big" "$T/got"
+	by_client rsync "rsync://$3/down/big" "$T/got"
 	is "$1, $2: rsync" "$(sha_of <"$T/got")" "$big_sum"
-	on client rsync --timeout=60 "$T/www/big" "rsync://$3/up/"
+	by_client rsync "$T/www/big" "rsync://$3/up/"
 	is "$1, $2: rsync, upload" "$(sha_of <"$T/up/big")" "$big_sum"
-	on client redis-cli -h "$2" flushall >/dev/null
-	seq 20000 | sed 's/.*/SET key& value&/' | on client redis-cli -h "$2" --pipe >"$T/redis.said" 2>&1
+	by_client redis-cli -h "$2" flushall >/dev/null
+	seq 20000 | sed 's/.*/SET key& value&/' | by_client redis-cli -h "$2" --pipe >"$T/redis.said" 2>&1
 	has "$1, $2: redis-cli --pipe" "$(cat "$T/redis.said")" 'errors: 0, replies: 20000'
-	is "$1, $2: redis-cli, one by one" "$(seq 300 | sed 's/.*/GET key&/' | on client redis-cli -h "$2" | sort | sha_of)" \
+	is "$1, $2: redis-cli, one by one" "$(seq 300 | sed 's/.*/GET key&/' | by_client redis-cli -h "$2" | sort | sha_of)" \
 		"$(seq 300 | sed 's/^/value/' | sort | sha_of)"
-	seq 30000 | on client psql -h "$2" -U postgres -qAt -c 'drop table if exists t; create table t (n int)' \
+	seq 30000 | by_client psql -h "$2" -U postgres -qAt -c 'drop table if exists t; create table t (n int)' \
 		-c '\copy t from stdin' -c 'select count(*), sum(n) from t' >"$T/psql.said" 2>&1
 	is "$1, $2: psql" "$(tail -n 1 "$T/psql.said")" '30000|450015000'
-	is "$1, $2: psql, a large answer" "$(on client psql -h "$2" -U postgres -Atc 'select n from t order by n' | sha_of)" \
+	is "$1, $2: psql, a large answer" "$(by_client psql -h "$2" -U postgres -Atc 'select n from t order by n' | sha_of)" \
 		"$(seq 30000 | sha_of)"
 }
 

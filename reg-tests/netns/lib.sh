@@ -173,7 +173,9 @@ hosts_down() {
 	done
 	spawned=
 	for ns in "/run/netns/$ID"-*; do
-		[ ! -e "$ns" ] || ip netns del "${ns##*/}"
+		[ -e "$ns" ] || continue
+		rm -f "/run/standin/steer-$(stat -Lc %i "$ns")" # of a daemon that was killed
+		ip netns del "${ns##*/}"
 	done
 }
 
