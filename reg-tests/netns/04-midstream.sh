@@ -28,7 +28,7 @@ done
 
 # both directions at once: as fast as it goes, and at rates that show the smallest stall
 for addr in $S4 $S6; do
-	for load in "2g 2g" "20m@4m 20m@4m" "0 20m@4m" "20m@4m 0"; do
+	for load in "1g 1g" "20m@4m 20m@4m" "0 20m@4m" "20m@4m 0"; do
 		rm -f "$T/ramp.log"
 		spawn ramp client "$tools/ramp" call $addr 7 $load
 		call=$spawn_pid
