@@ -82,6 +82,7 @@ def run(program, extra=""):
         logs = "".join(f"    log {s.addr} {s.words}\n" for s in all)
         with open(os.path.join(d, "cfg"), "w") as f:
             f.write(f"""global
+    nbthread 1
     log stdout format raw daemon
 {logs}    log-tag mytag
 {extra}defaults
