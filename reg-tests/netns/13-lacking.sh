@@ -31,7 +31,9 @@ was=$(on gw cat $liberal)
 
 refuses "an ordinary user" "CAP_NET_RAW|CAP_NET_ADMIN" \
 	setpriv --reuid nobody --regid nogroup --clear-groups "$standin" -f "$T/gw.cfg"
-refuses "root in a user namespace" "CAP_NET_RAW|CAP_NET_ADMIN" unshare -U "$standin" -f "$T/gw.cfg"
+# not everywhere there are any: not in a chroot, for one
+! unshare -U true 2>/dev/null ||
+	refuses "root in a user namespace" "CAP_NET_RAW|CAP_NET_ADMIN" unshare -U "$standin" -f "$T/gw.cfg"
 refuses "root without CAP_NET_ADMIN" "queue 0: .*CAP_NET_ADMIN" \
 	setpriv --bounding-set=-net_admin "$standin" -f "$T/gw.cfg"
 refuses "root without CAP_NET_RAW" "raw sockets: .*CAP_NET_RAW" \
