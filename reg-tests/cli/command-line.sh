@@ -25,7 +25,7 @@ answers() {
 	fi
 }
 
-free=$(/usr/bin/python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
+free=$(free_port)
 proxy() {
 	cat <<-EOC
 		global

@@ -11,7 +11,7 @@ cleanup() {
 	done
 }
 
-port=$(/usr/bin/python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
+port=$(free_port)
 config() {
 	cat <<-EOC
 		global
@@ -37,16 +37,6 @@ s.shutdown(socket.SHUT_WR)
 sys.stdout.write(b"".join(iter(lambda: s.recv(65536), b"")).decode())' "$T/sock"
 }
 info() { ctl show info | sed -n "s/^$1: //p"; }
-wait_for() {
-	n=$(($1 * 20 * ${SLOW:-1}))
-	shift
-	until "$@" 2>/dev/null; do
-		n=$((n - 1))
-		[ $n -gt 0 ] || return 1
-		sleep 0.05
-	done
-}
-[ -z "${SAN-}" ] || SLOW=4
 up() {
 	rm -f "$T/sock"
 	"$STANDIN" -f "$T/cfg" -db "$@" >"$T/log" 2>&1 &

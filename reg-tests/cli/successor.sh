@@ -3,23 +3,13 @@
 #
 # -sf and -st: a running standin takes the configuration of its successor, which ends; another process is told to end.
 . "$(dirname "$0")/common"
-has() { if printf '%s\n' "$2" | grep -Eq -- "$3"; then ok "$1"; else not_ok "$1: no '$3' in: $2"; fi; }
-wait_for() {
-	n=$(($1 * 20))
-	shift
-	until "$@" 2>/dev/null; do
-		n=$((n - 1))
-		[ $n -gt 0 ] || return 1
-		sleep 0.05
-	done
-}
 pid= other=
 cleanup() {
 	for p in $pid $other; do # with our directory among its arguments, or it is another one by now
 		! grep -qsF "$T" "/proc/$p/cmdline" || kill -KILL "$p"
 	done
 }
-port=$(/usr/bin/python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
+port=$(free_port)
 config() {
 	cat <<-EOC
 		global

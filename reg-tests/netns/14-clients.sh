@@ -105,13 +105,7 @@ clients() {
 # config ACTION: what a connection's rules say
 config() {
 	cat >"$T/gw.cfg" <<-EOC
-		global
-		    log stdout format raw local0 info
-		    stats socket $SOCK level admin
-		defaults
-		    timeout connect 5s
-		    timeout client 1m
-		    timeout server 1m
+		$(cfg_base)
 		gateway g
 		    match dport 22,80,873,5432,6379
 		    timeout hold 5s
