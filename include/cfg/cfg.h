@@ -63,6 +63,7 @@ struct cfg_section {
 #define CFG_APP      0x0040
 #define CFG_USERLIST 0x0080
 #define CFG_PROXIES  (CFG_DEFAULTS | CFG_FRONTEND | CFG_BACKEND | CFG_LISTEN)
+#define CFG_NAMED    (CFG_PROXIES | CFG_GATEWAY) /* whose objects begin with a struct cfg_object */
 
 enum cfg_type {
 	CFG_T_NONE,   /* parse() does it all */

@@ -86,10 +86,18 @@ struct cfg_global {
 	unsigned hard_stop_after_ms;
 };
 
+/* What is being read: for those who note something that can be checked only when all sections are read. */
+struct cfg_place {
+	const char *file;         /* arena; NULL: nothing is being read */
+	int line;
+	const struct cfg_object *obj; /* the open section; NULL: one that nobody can refer to */
+};
+
 struct epoch {
 	unsigned refs;            /* atomic: counted */
 	uint64_t id;              /* 1, 2, ...; set when applied */
-	struct arena arena;       /* owns all strings and objects of the configuration */
+	struct arena arena;       /* owns all strings and objects of the configuration; its owner is the epoch */
+	struct cfg_place at;
 	struct cfg_global global;
 	struct list objects;      /* struct cfg_object */
 	struct cfg_object *by_name[EPOCH_BUCKETS]; /* the same, found by name; the first declared comes first */

@@ -43,6 +43,7 @@ struct arena {
 	struct arena_chunk *chunks;
 	struct arena_hook *hooks; /* newest first; in the arena itself */
 	size_t used; /* bytes handed out, for limits and `show info` */
+	void *owner; /* what it is part of, for those who are given only the arena; NULL: nothing they know (epoch.h) */
 };
 
 void arena_init(struct arena *a);

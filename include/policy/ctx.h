@@ -17,6 +17,8 @@
 
 struct worker;
 struct epoch;
+struct rule;
+struct stk_tracks;
 
 struct policy_ctx {
 	struct worker *w;          /* NULL in tests of pure expressions */
@@ -43,6 +45,14 @@ struct policy_ctx {
 		uint8_t minor;
 		enum http_meth meth;
 	} sent;
+
+	/* Stick tables (sticktable.h): the owner's pointer to what its connection tracks, which is NULL until a rule
+	 * makes it. NULL: nothing can be tracked here. */
+	struct stk_tracks **tracks;
+	/* The rules were run for the same bytes before, up to <repeats_until> (NULL: all of them): what they count is
+	 * counted. Or they are only asked what they would decide. */
+	bool repeats;
+	const struct rule *repeats_until;
 
 	/* scratch for results that are not views; reset by whoever owns the context */
 	struct arena *tmp;

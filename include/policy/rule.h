@@ -20,6 +20,8 @@
 #define RS_TCP_RES     0x0010 /* tcp-response content */
 #define RS_HTTP_REQ    0x0020
 #define RS_HTTP_RES    0x0040
+#define RS_TCP_SESS    0x0080 /* frontend: tcp-request session */
+#define RS_ALL         0x00ff
 
 enum act_ret {
 	ACT_RET_CONT, /* done, go on with the next rule */
@@ -46,6 +48,7 @@ struct action_kw {
 	enum act_ret (*exec)(const struct rule *r, struct policy_ctx *ctx);
 	void (*release)(struct rule *r); /* what is not in the arena; may be NULL */
 	const char *usage, *help;
+	bool in_brackets; /* arguments may stand in brackets behind the name: parse() finds them in ln->args[*pos - 1] */
 	struct action_kw *next;
 };
 void action_register(struct action_kw *kws); /* static, ends with NULL name; INITCALL */

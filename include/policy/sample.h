@@ -12,7 +12,8 @@
 #include "core/buf.h"
 #include "policy/ctx.h"
 
-enum smp_type { SMP_T_BOOL, SMP_T_SINT, SMP_T_ADDR, SMP_T_STR, SMP_T_BIN, SMP_T_METH, SMP_T_COUNT };
+enum smp_type { SMP_T_BOOL, SMP_T_SINT, SMP_T_ADDR, SMP_T_STR, SMP_T_BIN, SMP_T_METH, SMP_T_COUNT,
+		SMP_T_ANY = SMP_T_COUNT /* a converter's input: as it comes */ };
 
 struct sample {
 	enum smp_type type;
@@ -64,7 +65,7 @@ bool sample_to_str(const struct sample *s, struct policy_ctx *ctx, struct str *o
 /* Converts in place by the same table that joins fetches and converters. false: this value cannot be. */
 bool sample_cast(struct sample *s, enum smp_type to, struct policy_ctx *ctx);
 bool smp_cast_exists(enum smp_type from, enum smp_type to);
-extern const char *const smp_type_name[SMP_T_COUNT];
+extern const char *const smp_type_name[SMP_T_COUNT + 1];
 
 /* ---- for those who add fetches and converters (doc/internals/policy.md) ---- */
 struct smp_arg {
@@ -73,6 +74,11 @@ struct smp_arg {
 	int64_t i;
 	const void *ptr; /* what check() made of it; arena */
 };
+#define SMP_MAX_ARGS 8
+/* The last of the arguments tells a function shared by several keywords which one it serves: .str is its name, .i its
+ * `variant`. Also for check(). */
+#define SMP_ARG_SELF (SMP_MAX_ARGS - 1)
+
 /* Looks at arguments once, when parsing. 0, or <0 with *err. */
 typedef int smp_check_fn(struct smp_arg *args, int nb_args, struct arena *a, char **err);
 
@@ -88,6 +94,7 @@ struct smp_fetch_kw {
 	const char *help;        /* one line, for the manual */
 	smp_check_fn *check;     /* may be NULL */
 	unsigned flags;          /* SMP_KW_ */
+	int64_t variant;         /* args[SMP_ARG_SELF].i */
 	struct smp_fetch_kw *next;
 };
 struct smp_conv_kw {
@@ -98,6 +105,7 @@ struct smp_conv_kw {
 	/* smp->type is <in>; leaves <out>. false: no value. */
 	bool (*conv)(struct policy_ctx *ctx, const struct smp_arg *args, int nb_args, struct sample *smp);
 	const char *help;
+	int64_t variant;         /* args[SMP_ARG_SELF].i */
 	struct smp_conv_kw *next;
 };
 void smp_register_fetches(struct smp_fetch_kw *kws); /* static, ends with NULL name; INITCALL */

@@ -64,6 +64,7 @@ struct epoch *epoch_new(void)
 	ep->refs = 1;
 	__atomic_add_fetch(&epochs_nb, 1, __ATOMIC_RELAXED);
 	arena_init(&ep->arena);
+	ep->arena.owner = ep;
 	list_init(&ep->objects);
 	epoch_defaults(ep);
 	ep->env = cfg_env_new(&ep->arena);

@@ -212,10 +212,12 @@ static void cfg_keyword(struct cfg_reader *r)
 		cfg_err(ln, "'%s' is not supported for '%s'.", ln->no_prefix ? "no" : "default", kw->word);
 		return;
 	}
+	ln->ep->at = (struct cfg_place){ ln->file, ln->line, ln->section->bit & CFG_NAMED ? ln->obj : NULL };
 	if (kw->type != CFG_T_NONE)
 		cfg_parse_typed(ln, kw);
 	else if (r->section_ok)
 		kw->parse(ln, kw);
+	ln->ep->at = (struct cfg_place){ 0 };
 }
 
 static void cfg_take_line(struct cfg_reader *r, const char *text)

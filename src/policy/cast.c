@@ -17,9 +17,10 @@
 
 #include "policy/policy_priv.h"
 
-const char *const smp_type_name[SMP_T_COUNT] = {
+const char *const smp_type_name[SMP_T_COUNT + 1] = {
 	[SMP_T_BOOL] = "boolean", [SMP_T_SINT] = "integer", [SMP_T_ADDR] = "address",
 	[SMP_T_STR] = "string",   [SMP_T_BIN] = "binary",   [SMP_T_METH] = "method",
+	[SMP_T_ANY] = "any",
 };
 
 int64_t pol_atoi(struct str s)
@@ -209,7 +210,7 @@ static smp_cast_fn *const cast_table[SMP_T_COUNT][SMP_T_COUNT] = {
 
 smp_cast_fn *smp_cast_find(enum smp_type from, enum smp_type to)
 {
-	return cast_table[from][to];
+	return to == SMP_T_ANY ? cast_none : cast_table[from][to];
 }
 
 bool smp_cast_exists(enum smp_type from, enum smp_type to)

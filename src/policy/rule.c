@@ -36,6 +36,7 @@ unsigned rule_set_supplies(uint32_t set)
 		{ RS_GW_CONN, SMP_AT_L4 },
 		{ RS_GW_CONTENT, SMP_AT_L4 | SMP_AT_REQ | SMP_AT_HREQ | SMP_AT_HREQP },
 		{ RS_TCP_CONN, SMP_AT_L4 },
+		{ RS_TCP_SESS, SMP_AT_L4 },
 		{ RS_TCP_CONTENT, SMP_AT_L4 | SMP_AT_REQ | SMP_AT_HREQ | SMP_AT_HREQP },
 		{ RS_TCP_RES, SMP_AT_L4 | SMP_AT_RES | SMP_AT_HRES | SMP_AT_HREQP },
 		{ RS_HTTP_REQ, SMP_AT_L4 | SMP_AT_REQ | SMP_AT_HREQ | SMP_AT_HREQP },
@@ -85,10 +86,13 @@ static const char *action_next_name(void *arg)
 	return NULL;
 }
 
+/* <name> may have arguments in brackets behind it. */
 static const struct action_kw *action_find(const char *name, uint32_t set)
 {
+	size_t n = strcspn(name, "(");
+
 	for (const struct action_kw *kw = actions; kw; kw = kw->next)
-		if ((kw->sets & set) && strcmp(kw->name, name) == 0)
+		if ((kw->sets & set) && strncmp(kw->name, name, n) == 0 && !kw->name[n] && (!name[n] || kw->in_brackets))
 			return kw;
 	return NULL;
 }
@@ -236,8 +240,11 @@ enum act_ret rule_set_run(const struct rule_set *rs, struct policy_ctx *ctx, con
 		*last = NULL;
 	for (; at != &rs->rules; at = at->next) {
 		const struct rule *r = list_entry((struct list *)at, struct rule, node);
-		enum act_ret ret = rule_run(r, ctx, last);
+		enum act_ret ret;
 
+		if (r == ctx->repeats_until)
+			ctx->repeats = false;
+		ret = rule_run(r, ctx, last);
 		if (ret == ACT_RET_CONT)
 			continue;
 		if (from)

@@ -27,7 +27,6 @@
 #include "cfg/diag.h"
 #include "policy/policy_priv.h"
 
-#define SMP_MAX_ARGS  8
 #define SMP_MAX_STEPS 32
 
 struct smp_step {
@@ -237,8 +236,8 @@ static int smp_args_list(const char **p, const char *spec, struct smp_arg *args,
 }
 
 /* Arguments of keyword <name>: parsed, counted, prepared. Returns their number, *out in the arena; or <0. */
-static int smp_args_parse(const char **p, const char *spec, smp_check_fn *check, const struct smp_arg **out,
-			  struct arena *a, char **err)
+static int smp_args_parse(const char **p, const char *spec, smp_check_fn *check, struct smp_arg self,
+			  const struct smp_arg **out, struct arena *a, char **err)
 {
 	struct smp_arg args[SMP_MAX_ARGS] = { 0 }, *copy;
 	int nb, want = 0;
@@ -255,10 +254,16 @@ static int smp_args_parse(const char **p, const char *spec, smp_check_fn *check,
 	if (!copy)
 		return pol_err(err, "out of memory");
 	memcpy(copy, args, sizeof(args));
+	copy[SMP_ARG_SELF] = self;
 	if (check && check(copy, nb, a, err) < 0)
 		return -1;
 	*out = copy;
 	return nb;
+}
+
+static struct smp_arg smp_self(const char *name, int64_t variant)
+{
+	return (struct smp_arg){ .type = SMP_ARG_INT, .str = str_c(name), .i = variant };
 }
 
 /* ---- parsing: the expression ---- */
@@ -308,7 +313,8 @@ static int smp_parse_fetch(struct sample_expr *e, const char **p, unsigned at, s
 		return pol_err(
 		    err, "fetch method '%s' cannot be used here: it needs %s, which this place does not have",
 		    e->kw->name, smp_needs_text(e->kw->needs));
-	e->nb_args = smp_args_parse(p, e->kw->args ? e->kw->args : "", e->kw->check, &e->args, a, err);
+	e->nb_args = smp_args_parse(p, e->kw->args ? e->kw->args : "", e->kw->check, smp_self(e->kw->name, e->kw->variant),
+				    &e->args, a, err);
 	if (e->nb_args < 0)
 		return pol_err(err, "invalid arguments of fetch method '%s': %s", e->kw->name, *err);
 	return 0;
@@ -333,7 +339,8 @@ static int smp_parse_step(struct smp_step *st, enum smp_type *type, const char *
 	if (!st->cast)
 		return pol_err(err, "converter '%s' cannot be applied: it takes type '%s', not '%s'",
 			       st->kw->name, smp_type_name[st->kw->in], smp_type_name[*type]);
-	st->nb_args = smp_args_parse(p, st->kw->args ? st->kw->args : "", st->kw->check, &st->args, a, err);
+	st->nb_args = smp_args_parse(p, st->kw->args ? st->kw->args : "", st->kw->check,
+				     smp_self(st->kw->name, st->kw->variant), &st->args, a, err);
 	if (st->nb_args < 0)
 		return pol_err(err, "invalid arguments of converter '%s': %s", st->kw->name, *err);
 	*type = st->kw->out;
@@ -395,7 +402,8 @@ static bool smp_step_run(const struct smp_step *st, struct policy_ctx *ctx, stru
 {
 	if (!st->cast(s, ctx))
 		return false;
-	s->type = st->kw->in;
+	if (st->kw->in != SMP_T_ANY)
+		s->type = st->kw->in;
 	if (!st->kw->conv(ctx, st->args, st->nb_args, s))
 		return false;
 	s->type = st->kw->out;
