@@ -15,6 +15,7 @@
 struct worker;
 
 /* start order */
+#define LAYER_POLICY 5
 #define LAYER_OPS    10
 #define LAYER_L7     20
 #define LAYER_L3     30

@@ -31,6 +31,7 @@ struct border;
 struct appmgr;
 struct ops;
 struct endpoints;
+struct stktables;
 
 struct worker {
 	struct ev_loop *loop;      /* owns */
@@ -53,6 +54,7 @@ struct worker {
 
 	/* one per layer, owned by it, made by its <layer>_worker_init() */
 	struct keeper *keeper;
+	struct stktables *tables;  /* policy's */
 	struct l3 *l3;
 	struct l7 *l7;
 	struct border *border;

@@ -45,7 +45,6 @@ static const struct {
 	{ FE BE " bind 127.0.0.1:0\n", "'bind' not allowed in 'backend' section." },
 	{ FE " server x 127.0.0.1:1\n" BE, "'server' not allowed in 'frontend' section." },
 	{ FE BE " clitimeout 5s\n", "use 'timeout client'" },
-	{ FE BE " stick-table type ip size 1k\n", "'stick-table' is not supported by this version." },
 	{ FE " stats enable\n" BE, "'stats' is not supported by this version." },
 	{ FE BE " fullconn 100\n", "'fullconn' has no effect and is ignored." },
 	{ FE BE " http-reuse always\n", "acts as 'never'" },
