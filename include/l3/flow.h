@@ -44,6 +44,7 @@ struct gateway;
 struct pktq;
 struct hold;
 struct border_flow;
+struct stk_tracks;
 
 enum { FLOW_CLIENT, FLOW_SERVER }; /* sides; also the direction of what they send: 0 c2s, 1 s2c */
 
@@ -125,6 +126,7 @@ struct flow {
 	bool framing;                /* framer and framer_seq are in use */
 	struct border_flow *border;  /* border's: NULL when neither promoted nor on the way */
 	char *frontend;              /* owns: promoted into last; NULL: never */
+	struct stk_tracks *tracks;   /* counted: what stick tables count of it; NULL: nothing (flow_track.c) */
 	char *want_frontend;         /* owns: FLOW_POL_PROMOTE's, until the handshake is done */
 	uint8_t want_else;           /* enum gateway_else: what to do where that fails */
 	uint32_t promotions, demotions;

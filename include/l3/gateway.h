@@ -131,6 +131,8 @@ int gateway_matches(struct gateway *gw, const struct addr *src, const struct add
 
 /* tcp-request connection. False: no rule is final, nothing is decided. */
 bool gateway_judge_syn(struct gateway *gw, struct flow *f, struct gateway_decision *out);
+/* What would tcp-request content decide whatever the turn consists of? Nothing is counted by it. False: that depends. */
+bool gateway_judge_blind(struct gateway *gw, struct flow *f, struct gateway_decision *out);
 /* tcp-request content, then default-action. <head>: of the request that the turn begins with, or NULL. False: more
  * payload is needed, which <final> rules out. */
 bool gateway_judge_turn(struct gateway *gw, struct flow *f, struct str payload, struct http_head *head, bool final,

@@ -134,6 +134,17 @@ void l3_turn_server(struct flow *f, const struct seg *s, uint32_t nxt);
 /* Framing goes on at <seq> of the client after a demotion. */
 void l3_turn_resume(struct flow *f, enum framer_resume how, const struct h1_body *body, uint32_t seq);
 
+/* ---- stick tables (flow_track.c): what the flow's slots count ---- */
+struct stk_tracks;
+void l3_track_session(struct flow *f);      /* the connection rules let it pass */
+void l3_track_request(struct flow *f);      /* a turn is about to be judged, and begins with a request */
+void l3_track_requested(struct flow *f);    /* it was: by what the rules have tracked meanwhile, too */
+void l3_track_turn_over(struct flow *f);    /* decided, and not for L7 */
+void l3_track_bytes(struct flow *f);        /* what came since the last time */
+/* What the stream tracked that the flow was demoted from goes on. Takes the reference and leaves NULL. */
+void l3_track_take(struct flow *f, struct stk_tracks **tr);
+void l3_track_end(struct flow *f);          /* the connection is over */
+
 /* What a queue does with its packets (path.c). */
 extern const struct pktq_handler l3_path_handler;
 

@@ -123,6 +123,7 @@ void l3_promote_refused(struct flow *f, const char *why)
 {
 	f->refused = why;
 	gateway_count(&f->gw->promote_failures, why);
+	l3_track_turn_over(f);
 	flow_log(f, LOG_NOTICE, "not promoted: %s", why);
 }
 
@@ -155,6 +156,7 @@ void l3_unsupported(struct flow *f, const char *why)
 
 static void decide_drop(struct flow *f, const char *how)
 {
+	l3_track_end(f);
 	f->policy = FLOW_POL_DROP;
 	f->framing = false;
 	if (f->hold)
@@ -361,6 +363,7 @@ static void decide_syn_act(struct visit *v, const struct gateway_decision *dec)
 	case GATEWAY_ACT_DROP:
 		f->policy = FLOW_POL_DROP;
 		f->end = "dropped";
+		l3_track_end(f);
 		l3_drop(v);
 		return;
 	case GATEWAY_ACT_COUNT:
@@ -377,6 +380,8 @@ void l3_decide_syn(struct visit *v)
 
 	decided = gateway_judge_syn(f->gw, f, &dec);
 	decide_set(f, &dec);
+	if (c->dry_run || !decided || (dec.act != GATEWAY_ACT_REJECT && dec.act != GATEWAY_ACT_DROP))
+		l3_track_session(f);
 	if (!decided) {
 		/* no rule will ever look at a turn: the default holds at once */
 		if (c->content.count || c->dflt.act != GATEWAY_ACT_FORWARD)

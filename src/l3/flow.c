@@ -201,6 +201,7 @@ void flow_remove(struct flow *f)
 
 static void flow_free(struct flow_table *t, struct flow *f)
 {
+	l3_track_end(f);
 	gateway_put(f->gw);
 	hold_free(&f->hold);
 	answers_reset(&f->answers);

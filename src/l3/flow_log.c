@@ -179,6 +179,7 @@ void l3_log_end(struct flow *f)
 	if (f->ended)
 		return;
 	f->ended = true;
+	l3_track_end(f);
 	if (list_empty(&c->log.targets) && (!c->log.global || list_empty(&c->log.global->targets)))
 		return; /* nobody reads what takes a while to write */
 	buf_wrap(&out, area, sizeof(area));

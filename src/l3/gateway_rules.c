@@ -17,6 +17,7 @@
 #include "gateway_priv.h"
 #include "l3/l3.h"
 #include "policy/ctx.h"
+#include "policy/sticktable.h"
 
 #define IFNAME_TTL_MS 10000
 
@@ -102,6 +103,7 @@ static void gateway_ctx(struct gateway *gw, struct flow *f, struct policy_ctx *c
 		.res_final = true,
 		.tmp = &l3->tmp,
 		.owner = dec,
+		.tracks = l3->w->tables ? &f->tracks : NULL,
 	};
 }
 
@@ -119,22 +121,63 @@ bool gateway_judge_syn(struct gateway *gw, struct flow *f, struct gateway_decisi
 	return ret == ACT_RET_STOP || ret == ACT_RET_DONE;
 }
 
-bool gateway_judge_turn(struct gateway *gw, struct flow *f, struct str payload, struct http_head *head, bool final,
-			struct gateway_decision *out)
+static void gateway_default(struct gateway *gw, const struct policy_ctx *ctx)
+{
+	const struct gateway_decision *dflt = &gw->conf->dflt;
+
+	gateway_decide(ctx, dflt->act, dflt->frontend, dflt->els);
+}
+
+bool gateway_judge_blind(struct gateway *gw, struct flow *f, struct gateway_decision *out)
 {
 	struct policy_ctx ctx;
 	enum act_ret ret;
 
 	*out = (struct gateway_decision){ 0 };
 	gateway_ctx(gw, f, &ctx, out);
+	ctx.repeats = true;
+	ret = rule_set_run(&gw->conf->content, &ctx, NULL, NULL);
+	if (ret == ACT_RET_WAIT)
+		return false;
+	if (ret != ACT_RET_STOP && ret != ACT_RET_DONE)
+		gateway_default(gw, &ctx);
+	return true;
+}
+
+/* Rules are asked again with every packet: what was counted for this turn is not counted again. */
+static void gateway_repeat(const struct gateway *gw, const struct flow *f, struct policy_ctx *ctx)
+{
+	const struct stk_tracks *tr = f->tracks;
+
+	if (!tr || tr->judged_by != gw->conf || !tr->judged)
+		return;
+	ctx->repeats = true;
+	ctx->repeats_until = tr->judged;
+}
+
+bool gateway_judge_turn(struct gateway *gw, struct flow *f, struct str payload, struct http_head *head, bool final,
+			struct gateway_decision *out)
+{
+	const struct rule *from = NULL;
+	struct policy_ctx ctx;
+	enum act_ret ret;
+
+	*out = (struct gateway_decision){ 0 };
+	gateway_ctx(gw, f, &ctx, out);
+	gateway_repeat(gw, f, &ctx);
 	ctx.req_payload = payload;
 	ctx.req = head;
 	ctx.req_final = final;
-	ret = rule_set_run(&gw->conf->content, &ctx, NULL, NULL);
-	if (ret == ACT_RET_WAIT && !final)
+	ret = rule_set_run(&gw->conf->content, &ctx, &from, NULL);
+	if (ret == ACT_RET_WAIT && !final) {
+		if (f->tracks) {
+			f->tracks->judged = from;
+			f->tracks->judged_by = gw->conf;
+		}
 		return false;
+	}
 	if (ret != ACT_RET_STOP && ret != ACT_RET_DONE)
-		gateway_decide(&ctx, gw->conf->dflt.act, gw->conf->dflt.frontend, gw->conf->dflt.els);
+		gateway_default(gw, &ctx);
 	return true;
 }
 

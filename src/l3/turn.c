@@ -135,15 +135,17 @@ static void turn_send_front(struct flow *f)
 /* Do the rules decide whatever the client may send? Then framing does not matter. */
 static bool turn_blind(struct flow *f, struct gateway_decision *dec)
 {
-	return gateway_judge_turn(f->gw, f, STR_NULL, NULL, false, dec);
+	return gateway_judge_blind(f->gw, f, dec);
 }
 
 static void turn_give_up(struct flow *f)
 {
 	struct gateway_decision dec;
 
-	if (!turn_blind(f, &dec))
+	/* where the turn does not matter it is judged without it: what the rules count is counted */
+	if (!turn_blind(f, &dec) || !gateway_judge_turn(f->gw, f, STR_NULL, NULL, false, &dec))
 		dec = f->gw->conf->lost;
+	l3_track_turn_over(f);
 	l3_decide(f, &dec);
 	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT) { /* refused, dry run */
 		f->framing = false;
@@ -195,8 +197,15 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 		return TURN_DONE;
 	}
 	answered = look != FRAMER_REQUEST || turn_answered(f);
-	if (!gateway_judge_turn(f->gw, f, run, look == FRAMER_REQUEST ? &head : NULL, final, &dec))
+	if (look == FRAMER_REQUEST)
+		l3_track_request(f);
+	if (!gateway_judge_turn(f->gw, f, run, look == FRAMER_REQUEST ? &head : NULL, final, &dec)) {
+		if (look == FRAMER_REQUEST)
+			l3_track_requested(f);
 		return TURN_WAIT;
+	}
+	if (look == FRAMER_REQUEST)
+		l3_track_requested(f);
 	if (dec.act == GATEWAY_ACT_PROMOTE && !answered) {
 		if (!final)
 			return TURN_WAIT;
@@ -208,8 +217,12 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 	if (dec.act == GATEWAY_ACT_PROMOTE)
 		turn_send_front(f);
 	l3_decide(f, &dec);
-	if (f->state != FLOW_ST_HELD || f->hold->why != HOLD_INSPECT)
+	if (f->state != FLOW_ST_HELD || f->hold->why != HOLD_INSPECT) {
+		if (!f->border)
+			l3_track_turn_over(f);
 		return TURN_DONE;
+	}
+	l3_track_turn_over(f);
 	/* watch, or a promotion that was refused */
 	if (look == FRAMER_REQUEST)
 		answers_asked(&f->answers, head.meth);
