@@ -27,6 +27,7 @@
 
 struct worker;
 struct stream;
+struct stk_tracks;
 struct cfg_object;
 
 enum { PROMOTED_CLIENT, PROMOTED_SERVER };
@@ -41,6 +42,7 @@ struct stream_resume {
 	struct h1_body req;        /* framing left of the request under way */
 	bool server_last;          /* the newest bytes were the server's: the client's next begin a turn */
 	uint64_t bytes[2];         /* carried in each direction while promoted: [0] c2s, [1] s2c */
+	struct stk_tracks *tracks; /* what the stream tracked, or NULL: counted, the taker's */
 };
 
 struct promoted_ops {
@@ -59,6 +61,7 @@ struct promoted {
 	int fd[2];                 /* client and server pseudo socket, non-blocking; the stream's on success */
 	struct addr src, dst;      /* the client's, and the server it connected to */
 	const char *in_if;         /* or NULL */
+	struct stk_tracks *tracks; /* what stick tables count of the connection, or NULL; the stream counts it, too */
 	const struct promoted_ops *ops;
 	void *owner;               /* the flow's border record */
 };

@@ -227,13 +227,15 @@ static void leave_tell(struct flow *f, const struct repair_state st[2])
 								      .tsval = st[d].tsval });
 }
 
-static void leave_resume(struct flow *f, const struct stream_resume *re)
+static void leave_resume(struct flow *f, struct stream_resume *re)
 {
 	static const enum framer_resume how[] = { [RESUME_IDLE] = FRAMER_RESUME_IDLE, [RESUME_REQ_BODY] = FRAMER_RESUME_BODY,
 						  [RESUME_TUNNEL] = FRAMER_RESUME_TUNNEL };
 
 	f->bytes[0] += re->bytes[0];
 	f->bytes[1] += re->bytes[1];
+	l3_track_take(f, &re->tracks);
+	l3_track_turn_over(f);
 	l3_turn_resume(f, how[re->c2s], &re->req, f->trk.side[FLOW_CLIENT].nxt);
 	if (re->server_last)
 		framer_server(&f->framer, NULL, 0, 1); /* of what it said it need only know that it did */

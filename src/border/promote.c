@@ -116,7 +116,7 @@ static const char *promote_insert(struct border_flow *bf)
 		return rc == -EADDRNOTAVAIL || rc == -EADDRINUSE ? "address-in-use" : "socket";
 	}
 	p = (struct promoted){ .fd = { bf->fd[0], bf->fd[1] }, .src = f->side[FLOW_CLIENT], .dst = f->side[FLOW_SERVER],
-			       .ops = &border_stream_ops, .owner = bf };
+			       .tracks = f->tracks, .ops = &border_stream_ops, .owner = bf };
 	bf->s = stream_promote(w, fe, &p);
 	if (!bf->s) {
 		why = promote_errno(errno);

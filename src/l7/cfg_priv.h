@@ -171,7 +171,7 @@ struct px_cfg {
 	unsigned chk_status_min, chk_status_max;
 
 	struct acl_set acls;
-	struct rule_set tcp_conn, tcp_req, tcp_res, http_req, http_res;
+	struct rule_set tcp_conn, tcp_sess, tcp_req, tcp_res, http_req, http_res;
 	struct list use_backends;  /* struct use_be */
 	char *def_be_name;
 	const char *def_be_file;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "l7/stream_priv.h"
+#include "policy/sticktable.h"
 
 #define RS_HTTP       (RS_HTTP_REQ | RS_HTTP_RES)
 #define RETURN_HDRS   16
@@ -239,6 +240,8 @@ static void ret_count(struct stream *s, const struct rule *r, const struct ret_s
 			c->denied_res++;
 		else
 			c->denied_req++;
+		if (!res)
+			stk_tracks_event(s->tracks, STK_EV_ERROR);
 	} else {
 		c->intercepted++;
 	}

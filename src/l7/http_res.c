@@ -15,6 +15,7 @@
 #include "core/bug.h"
 #include "core/clock.h"
 #include "l7/stream_priv.h"
+#include "policy/sticktable.h"
 
 /* ---- heads ---- */
 
@@ -23,6 +24,7 @@ static void http_res_bad(struct stream *s, char who)
 	s->be->c[PX_BE].err_res++;
 	if (s->srv)
 		s->srv->c.err_res++;
+	stk_tracks_event(s->tracks, STK_EV_FAILURE);
 	stream_term(s, who, 'H');
 	reply_error(s, 502);
 }
@@ -113,6 +115,10 @@ static void http_res_facts(struct stream *s)
 		t->close_client = true;
 	s->log.t_data = (int64_t)(stream_now(s) - s->log.accept_ms);
 	http_count_response(s, h->status);
+	if (h->status / 100 == 4)
+		stk_tracks_event(s->tracks, STK_EV_ERROR);
+	else if (h->status / 100 == 5 && h->status != 501 && h->status != 505)
+		stk_tracks_event(s->tracks, STK_EV_FAILURE);
 }
 
 static bool http_status_retry(const struct stream *s, unsigned status)
@@ -303,6 +309,7 @@ static void http_last(struct stream *s)
 	bool unread = c->rx.data || (c->flags & SIDE_MORE) || s->req_cut || !(s->txn->client_ends || s->pops);
 
 	stream_log_write(s);
+	stk_tracks_end_request(s->tracks);
 	if (!(s->side[1].flags & SIDE_PSEUDO))
 		side_close_server(s, false);
 	stream_release_backend(s);

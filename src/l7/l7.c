@@ -33,6 +33,7 @@ static void px_cfg_release(struct px_cfg *px)
 	struct srv_cfg *s;
 
 	rule_set_release(&px->tcp_conn);
+	rule_set_release(&px->tcp_sess);
 	rule_set_release(&px->tcp_req);
 	rule_set_release(&px->tcp_res);
 	rule_set_release(&px->http_req);

@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "l7/stream_priv.h"
 #include "l7/tls.h"
+#include "policy/sticktable.h"
 
 /* ---- the context for rules ---- */
 
@@ -27,7 +28,7 @@ struct policy_ctx *stream_ctx(struct stream *s)
 	*ctx = (struct policy_ctx){
 		.w = s->l7->w, .ep = s->ep, .src = &s->src, .dst = &s->dst, .in_if = s->in_if[0] ? s->in_if : NULL,
 		.fe_name = s->fe->name, .be_name = s->be ? s->be->name : NULL, .srv_name = s->srv ? s->srv->name : NULL,
-		.tmp = &s->arena, .owner = s, .lf = &l7_lf_source,
+		.tmp = &s->arena, .owner = s, .lf = &l7_lf_source, .tracks = s->l7->w->tables ? &s->tracks : NULL,
 	};
 	ctx->ssl_fc = s->tls_client;
 	if (s->tls_client)
@@ -338,6 +339,7 @@ static void log_count_bytes(struct stream *s)
 {
 	uint64_t in = s->log.bytes_in, out = s->log.bytes_out;
 
+	stk_tracks_bytes(s->tracks, in, out, s->flow_tracks);
 	s->fe->c[PX_FE].bytes_in += in;
 	s->fe->c[PX_FE].bytes_out += out;
 	if (s->be) {

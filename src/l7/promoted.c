@@ -20,6 +20,7 @@
 #include "core/clock.h"
 #include "l7/stream_priv.h"
 #include "l7/tls.h"
+#include "policy/sticktable.h"
 
 /* ---- arriving ---- */
 
@@ -65,6 +66,8 @@ struct stream *stream_promote(struct worker *w, const struct cfg_object *fronten
 	}
 	s->pops = p->ops;
 	s->powner = p->owner;
+	s->tracks = stk_tracks_get(p->tracks);
+	s->flow_tracks = p->tracks != NULL;
 	fe->rt->c[PX_FE].conn_tot++;
 	stream_first_state(s);
 	/* the caller is not ready for callbacks yet */
@@ -263,6 +266,8 @@ void stream_detach(struct stream *s, struct stream_resume *out)
 		stream_term(s, 'L', s->txn && s->txn->res_st == RES_HEAD ? 'H' : 'D');
 	s->detached = true;
 	stream_end(s);
+	out->tracks = s->tracks;
+	s->tracks = NULL;
 }
 
 void stream_kill(struct stream *s)

@@ -78,6 +78,7 @@ static int px_cfg_inherit(struct cfg_line *ln, struct px_cfg *px, const struct p
 	}
 	acl_set_init(&px->acls);
 	rule_set_init(&px->tcp_conn);
+	rule_set_init(&px->tcp_sess);
 	rule_set_init(&px->tcp_req);
 	rule_set_init(&px->tcp_res);
 	rule_set_init(&px->http_req);

@@ -32,10 +32,11 @@ static void px_resolve_log(struct px_cfg *px, struct diag *d)
 						: px->opt & PX_OPT_TCPLOG ? LF_TCP : NULL;
 	if (!text)
 		return; /* a line at accept */
+	px->ep->at = (struct cfg_place){ px->lf_text ? px->lf_file : px->obj.file, px->lf_text ? px->lf_line : px->obj.line, &px->obj };
 	px->lf = logformat_parse(text, SMP_AT_L4 | SMP_AT_HREQP | SMP_AT_HRES | LF_LOG, &l7_lf_source, &px->ep->arena, &err);
 	if (!px->lf)
-		diag_error(d, px->lf_text ? px->lf_file : px->obj.file, px->lf_text ? px->lf_line : px->obj.line,
-			   "'log-format' : %s", err ? err : "out of memory");
+		diag_error(d, px->ep->at.file, px->ep->at.line, "'log-format' : %s", err ? err : "out of memory");
+	px->ep->at = (struct cfg_place){ 0 };
 	free(err);
 }
 
@@ -82,7 +83,8 @@ static void px_resolve_rules(struct px_cfg *px, struct diag *d)
 		bool http;
 		const char *what;
 	} sets[] = {
-		{ &px->tcp_conn, false, "tcp-request connection" }, { &px->tcp_req, false, "tcp-request content" },
+		{ &px->tcp_conn, false, "tcp-request connection" }, { &px->tcp_sess, false, "tcp-request session" },
+		 { &px->tcp_req, false, "tcp-request content" },
 		{ &px->tcp_res, false, "tcp-response content" }, { &px->http_req, true, "http-request" },
 		{ &px->http_res, true, "http-response" },
 	};

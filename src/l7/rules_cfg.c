@@ -61,7 +61,11 @@ static int px_parse_tcp_content(struct cfg_line *ln, const struct cfg_kw *kw)
 
 static int px_parse_tcp_session(struct cfg_line *ln, const struct cfg_kw *kw)
 {
-	return cfg_err(ln, "'%s' is not supported by this version.", kw->word);
+	struct px_cfg *px = ln->obj;
+
+	if (!(px->caps & PX_CAP_FE))
+		return cfg_err(ln, "'%s' rules are not allowed in '%s' sections.", kw->word, px->kind);
+	return rule_parse(ln, 2, RS_TCP_SESS, kw->word, &px->tcp_sess, &px->acls);
 }
 
 static int px_parse_tcp_res(struct cfg_line *ln, const struct cfg_kw *kw)
@@ -163,7 +167,8 @@ static struct cfg_kw rules_kws[] = {
 	  .usage = "tcp-request connection <action> [if|unless <cond>]", .help = "at accept" },
 	{ .word = "tcp-request content", .sections = SECTIONS_RULES, .parse = px_parse_tcp_content,
 	  .usage = "tcp-request content <action> [if|unless <cond>]", .help = "on the first bytes" },
-	{ .word = "tcp-request session", .sections = SECTIONS_RULES, .parse = px_parse_tcp_session },
+	{ .word = "tcp-request session", .sections = SECTIONS_RULES, .parse = px_parse_tcp_session,
+	  .usage = "tcp-request session <action> [if|unless <cond>]", .help = "once the client's connection is complete" },
 	{ .word = "tcp-request inspect-delay", .sections = CFG_PROXIES, .parse = px_parse_inspect,
 	  .usage = "tcp-request inspect-delay <time>", .help = "how long content rules wait for bytes" },
 	{ .word = "tcp-response content", .sections = SECTIONS_RULES, .parse = px_parse_tcp_res,

@@ -21,6 +21,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "l7/tls.h"
+#include "policy/sticktable.h"
 
 #define STREAM_ROUNDS    16   /* reads of one wake-up before others get their turn */
 
@@ -170,11 +171,12 @@ static void stream_count_session(struct stream *s)
 }
 
 /* tcp-request connection: no stream exists yet. */
-static bool stream_admit(struct l7 *l7, const struct px_cfg *fe, const struct addr *src, const struct addr *dst)
+static bool stream_admit(struct l7 *l7, const struct px_cfg *fe, const struct addr *src, const struct addr *dst,
+			 struct stk_tracks **tracks)
 {
 	struct arena tmp;
 	struct policy_ctx ctx = { .w = l7->w, .ep = fe->ep, .src = src, .dst = dst, .fe_name = fe->name, .tmp = &tmp,
-				  .req_final = true, .res_final = true };
+				  .req_final = true, .res_final = true, .tracks = l7->w->tables ? tracks : NULL };
 	enum act_ret ret;
 
 	if (!fe->tcp_conn.count)
@@ -198,11 +200,30 @@ static void stream_log_accept(struct stream *s)
 		   addr_print(&s->dst, b), s->fe->name, s->is_http ? "HTTP" : "TCP");
 }
 
+/* tcp-request session: the connection is complete, with its TLS session. False: refused, and ended. */
+static bool stream_session(struct stream *s)
+{
+	enum act_ret ret = stream_run_rules(s, &s->fe_cfg->tcp_sess);
+
+	s->session_due = false;
+	s->rule_from = NULL;
+	if (ret == ACT_RET_DONE || ret == ACT_RET_ERR) {
+		s->fe->c[PX_FE].denied_sess++;
+		s->log.done = true;
+		stream_end(s);
+		return false;
+	}
+	if (!s->flow_tracks)
+		stk_tracks_event(s->tracks, STK_EV_SESSION);
+	return true;
+}
+
 void stream_first_state(struct stream *s)
 {
 	stream_log_accept(s);
 	stream_count_session(s);
-	if (s->side[0].conn.hs_done)
+	s->session_due = s->side[0].conn.hs_done;
+	if (s->session_due)
 		stream_set_state(s, s->is_http ? STREAM_IDLE : STREAM_CONTENT);
 	else
 		stream_set_state(s, STREAM_HELLO);
@@ -213,14 +234,17 @@ void stream_accept(struct listener *li, int fd, const struct addr *src, const st
 {
 	const struct px_cfg *fe = li->cfg->px;
 	struct l7 *l7 = li->l7;
+	struct stk_tracks *tracks = NULL;
 	struct stream *s;
 	int one = 1;
 
 	stream_count_accept(l7, li->px);
-	if (!stream_admit(l7, fe, src, dst) || !(s = stream_new(l7, fe))) {
+	if (!stream_admit(l7, fe, src, dst, &tracks) || !(s = stream_new(l7, fe))) {
+		stk_tracks_put(&tracks);
 		close(fd);
 		return;
 	}
+	s->tracks = tracks;
 	s->src = *src;
 	s->dst = *dst;
 	conn_attach(&s->side[0].conn, fd);
@@ -269,6 +293,7 @@ static bool stream_step_hello(struct stream *s)
 	s->fe->c[PX_FE].ssl_reused += conn_tls_resumed(c);
 	s->l7->ssl_total++;
 	s->log.t_handshake = (int64_t)(stream_now(s) - s->log.accept_ms);
+	s->session_due = true;
 	stream_set_state(s, s->is_http ? STREAM_IDLE : STREAM_CONTENT);
 	side_recv(s, 0);
 	return true;
@@ -363,6 +388,8 @@ static bool stream_steps(struct stream *s)
 			stream_client_abort(s);
 			return true;
 		}
+		if (s->session_due && !stream_session(s))
+			return true;
 		if (!stream_step[s->st](s))
 			return moved;
 		moved = true;
@@ -446,6 +473,7 @@ void stream_release_backend(struct stream *s)
 
 void stream_txn_end(struct stream *s)
 {
+	stk_tracks_end_request(s->tracks);
 	if (s->txn)
 		pool_free(s->l7->p_txn, s->txn);
 	s->txn = NULL;
@@ -505,6 +533,8 @@ void stream_end(struct stream *s)
 	server_put(s->conn_srv);
 	s->conn_srv = NULL;
 	stream_txn_end(s);
+	if (!s->detached) /* else they go on with the connection */
+		stk_tracks_put(&s->tracks);
 	stream_timer_stop(s);
 	s->fe->cur[PX_FE]--;
 	l7->nb_streams--;

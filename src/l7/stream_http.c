@@ -15,6 +15,7 @@
 #include "core/bug.h"
 #include "core/clock.h"
 #include "l7/stream_priv.h"
+#include "policy/sticktable.h"
 
 #define HTTP_LOG_LINE 1024 /* bytes of a request line that logs keep */
 
@@ -116,6 +117,8 @@ bool http_idle(struct stream *s)
 static void http_bad_request(struct stream *s)
 {
 	s->fe->c[PX_FE].err_req++;
+	stk_tracks_event(s->tracks, STK_EV_REQUEST);
+	stk_tracks_event(s->tracks, STK_EV_ERROR);
 	stream_term(s, (s->side[0].flags & SIDE_EOF) ? 'C' : 'P', 'R');
 	reply_error(s, 400);
 }
@@ -151,6 +154,10 @@ static void http_count_request(struct stream *s)
 
 	c->req_tot++;
 	s->l7->req_total++;
+	if (s->tracks && s->tracks->req_counted) /* by the gateway, with the turn that was promoted */
+		s->tracks->req_counted = false;
+	else
+		stk_tracks_event(s->tracks, STK_EV_REQUEST);
 	freq_add(&c->req_rate, now);
 	freq_add(&s->l7->req_rate, now);
 	c->req_rate_max = MAX(c->req_rate_max, freq_read(&c->req_rate, now));

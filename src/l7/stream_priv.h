@@ -144,6 +144,9 @@ struct stream {
 	struct txn *txn;           /* http: owns; from l7->p_txn */
 	struct arena arena;        /* this transaction's strings */
 	struct policy_ctx ctx;
+	struct stk_tracks *tracks; /* counted: what stick tables count of the connection; NULL: nothing */
+	bool session_due;          /* tcp-request session is to run */
+	bool flow_tracks;          /* they are a flow's: it counts session and bytes */
 	const struct rule *rule_from; /* where waiting rules go on */
 	int rule_phase;            /* which set of them: RULES_ */
 	uint64_t rule_wait_ms;     /* until when they may wait; 0: they do not */

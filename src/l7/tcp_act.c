@@ -17,9 +17,11 @@ static enum act_ret act_tcp_reject(const struct rule *r, struct policy_ctx *ctx)
 }
 
 static struct action_kw tcp_actions[] = {
-	{ .name = "accept", .sets = RS_TCP_CONN | RS_TCP_CONTENT | RS_TCP_RES, .is_final = true, .exec = act_tcp_accept,
+	{ .name = "accept", .sets = RS_TCP_CONN | RS_TCP_SESS | RS_TCP_CONTENT | RS_TCP_RES, .is_final = true,
+	  .exec = act_tcp_accept,
 	  .usage = "accept", .help = "ends the rules of this set" },
-	{ .name = "reject", .sets = RS_TCP_CONN | RS_TCP_CONTENT | RS_TCP_RES, .is_final = true, .exec = act_tcp_reject,
+	{ .name = "reject", .sets = RS_TCP_CONN | RS_TCP_SESS | RS_TCP_CONTENT | RS_TCP_RES, .is_final = true,
+	  .exec = act_tcp_reject,
 	  .usage = "reject", .help = "closes without an answer" },
 	{ .name = "close", .sets = RS_TCP_RES, .is_final = true, .exec = act_tcp_reject,
 	  .usage = "close", .help = "closes both sides" },
