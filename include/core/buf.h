@@ -76,7 +76,9 @@ bool buf_put(struct buf *b, const void *p, size_t n);
 bool buf_putstr(struct buf *b, struct str s);
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* The same, growing the (malloc'd or NULL) area; aborts on no memory. */
+/* The same, growing the (malloc'd or NULL) area. False on no memory: nothing was appended. */
+bool buf_put_try(struct buf *b, const void *p, size_t n) MUST_CHECK;
+/* And aborting on no memory. */
 void buf_put_grow(struct buf *b, const void *p, size_t n);
 void buf_printf_grow(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf_grow(struct buf *b, const char *fmt, va_list ap);

@@ -17,7 +17,11 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+static inline void *container_at(const void *member, size_t offset)
+{
+	return (char *)member - offset;
+}
+#define container_of(ptr, type, member) ((type *)container_at((ptr), offsetof(type, member)))
 
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define MUST_CHECK __attribute__((warn_unused_result))

@@ -18,10 +18,11 @@ struct hash_key {
 void hash_key_random(struct hash_key *k);
 uint64_t hash_bytes(const struct hash_key *k, const void *p, size_t n);
 
+/* Packed: 12 bytes, so that where millions are embedded the owner's next word fills what would be a hole. */
 struct hnode {
 	struct hnode *next;
 	uint32_t hash;
-};
+} __attribute__((packed, aligned(4)));
 
 struct htable {
 	struct hnode **bucket, **old; /* owns; old is NULL unless doubling */

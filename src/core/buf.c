@@ -82,27 +82,43 @@ bool buf_printf(struct buf *b, const char *fmt, ...)
 	return ok;
 }
 
-static void buf_grow(struct buf *b, size_t n)
+static bool buf_try_grow(struct buf *b, size_t n)
 {
 	size_t size = MAX(b->size, (size_t)BUF_GROW_MIN);
+	char *area;
 
 	if (buf_reserve(b, n))
-		return;
+		return true;
 	while (size - b->data < n)
 		BUG_ON(__builtin_mul_overflow(size, 2, &size));
 	buf_align(b);
-	b->area = realloc(b->area, size);
-	BUG_ON(!b->area);
+	area = realloc(b->area, size);
+	if (!area)
+		return false;
+	b->area = area;
 	b->size = size;
+	return true;
+}
+
+static void buf_grow(struct buf *b, size_t n)
+{
+	BUG_ON(!buf_try_grow(b, n));
+}
+
+bool buf_put_try(struct buf *b, const void *p, size_t n)
+{
+	if (!n)
+		return true;
+	if (!buf_try_grow(b, n))
+		return false;
+	memcpy(buf_tail(b), p, n);
+	b->data += n;
+	return true;
 }
 
 void buf_put_grow(struct buf *b, const void *p, size_t n)
 {
-	if (!n)
-		return;
-	buf_grow(b, n);
-	memcpy(buf_tail(b), p, n);
-	b->data += n;
+	BUG_ON(!buf_put_try(b, p, n));
 }
 
 void buf_vprintf_grow(struct buf *b, const char *fmt, va_list ap)

@@ -171,13 +171,17 @@ void htable_insert(struct htable *t, struct hnode *n, uint32_t hash)
 
 void htable_remove(struct htable *t, struct hnode *n)
 {
-	struct hnode **at = htable_chain(t, n->hash);
+	struct hnode **chain = htable_chain(t, n->hash), *prev = *chain;
 
-	while (*at && *at != n)
-		at = &(*at)->next;
-	if (WARN_ON(!*at))
-		return;
-	*at = n->next;
+	if (prev == n) {
+		*chain = n->next;
+	} else {
+		while (prev && prev->next != n)
+			prev = prev->next;
+		if (WARN_ON(!prev))
+			return;
+		prev->next = n->next;
+	}
 	n->next = NULL;
 	t->count--;
 }
