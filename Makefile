@@ -81,6 +81,7 @@ WRAP_border_flow   := repair_prepare repair_make repair_set_mark repair_clamp_wi
 		      stream_leave_cancel stream_may_leave stream_is_opaque stream_quiet stream_bytes stream_detach \
 		      stream_kill pktq_dry
 WRAP_border_repair := socket setsockopt getsockopt bind connect close stream_promote stream_kill
+WRAP_l3_record     := pool_alloc pool_zalloc malloc calloc realloc mmap
 $(BUILD)/unit/%: reg-tests/unit/%.c $(OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes -Wno-strict-prototypes -MMD -MP -MF $@.d $(LDFLAGS) \

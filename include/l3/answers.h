@@ -47,4 +47,10 @@ static inline bool answers_settled(const struct answers *a)
 	return !a->unknown && a->owed == 0;
 }
 
+/* Is there no more to it than whether the count is known? */
+static inline bool answers_at_rest(const struct answers *a)
+{
+	return a->unknown || (a->owed == 0 && !a->in_body && !a->head);
+}
+
 #endif

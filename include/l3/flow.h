@@ -7,6 +7,18 @@
  * when it was forwarded, in either order; lookup tells from which side a packet
  * comes.
  *
+ * The record itself is what a connection needs for its whole life, in 240 bytes. What only some
+ * need, or all for a moment, is in records of their own:
+ *
+ *   flow ---- ext ---+-- turn     a turn under way (turn.c)
+ *                    +-- hold     packets without a verdict (hold.c)
+ *                    +-- border   promoted, or on the way (border)
+ *                    +-- tracks   what stick tables count of it (flow_track.c)
+ *                    +   xl, promotions, set-mark ...
+ *
+ * Each may be absent, and to make one may fail: then the connection goes on without what it was for,
+ * with the reason counted. None is made for a packet as such, only where a state changes.
+ *
  * Each state, what may be touched in it, and who leaves it:
  *
  *   OPENING     SYN seen. trk learns options and sequences. No hold, no border. Left by path (handshake
@@ -32,6 +44,7 @@
 #include "core/hash.h"
 #include "core/list.h"
 #include "core/net.h"
+#include "core/slots.h"
 #include "l3/answers.h"
 #include "l3/framer.h"
 #include "l3/mark.h"
@@ -86,72 +99,143 @@ enum flow_policy {
 	FLOW_POL_NONE,    /* nothing will ever look at it (no rules, or refused): forwarded and tracked */
 };
 
+/* A turn under way: what framing needs between its first byte and the end of what answers it. Between turns a few bits
+ * of the record do (framer_rest()), so a connection that idles costs no more than its record. */
+struct flow_turn {
+	struct framer framer;
+	struct answers answers;      /* what the server owes, as long as the framer reads HTTP */
+};
+
+/* What only some connections need, or all for a moment: made at first need, given back when nothing in it is in use. A
+ * promotion leaves it for the connection's life. */
+struct flow_ext {
+	struct hold *hold;           /* owns: packets without a verdict; NULL: none */
+	struct flow_turn *turn;      /* owns: NULL: none is under way, or turns are not looked at (flow.rest) */
+	struct border_flow *border;  /* border's: NULL when neither promoted nor on the way */
+	struct stk_tracks *tracks;   /* counted: what stick tables count of it; NULL: nothing (flow_track.c) */
+	const char *frontend;        /* promoted into last; before, with FLOW_POL_PROMOTE, to be promoted into. The table's. */
+	struct xlate xl;             /* in use unless xlate_by is NONE */
+	uint32_t promotions, demotions;
+	uint32_t set_mark, set_mask; /* set-mark: of packets and sockets from here on; set_mask 0: nothing */
+	uint8_t want_else;           /* enum gateway_else: what to do where FLOW_POL_PROMOTE's promotion fails */
+	uint8_t tos;                 /* set-tos */
+	bool has_tos : 1;
+	bool no_handover : 1;        /* the kernel would not have its translation */
+	bool adjusted : 1;           /* it has had it, and packets on their way may still carry that entry */
+};
+
+/* What every connection needs for its whole life. There may be a million. */
 struct flow {
-	struct hnode by_key, by_id;
-	struct list all;             /* flow_table.all, in the order of ids */
-	struct list tmr;             /* gateway's list of its timer */
+	struct hnode by_key;
+	uint32_t framer_seq;         /* the client's byte that framer_feed() is given next, in the client's numbers */
+	struct list tmr;             /* gateway's list of its timer; flow_table.dead */
 	uint64_t id;
 	struct addr side[2];         /* [FLOW_CLIENT] sent the first packet */
 	struct gateway *gw;          /* counted */
-	struct pktq *q;              /* borrows: where its packets came from last; NULL when that closed */
-	uint64_t verdict_flush;      /* q->flushes when its newest verdict was given: the same now, and that is not sent yet */
-	uint8_t state, seen, xlate_by, timer, policy;
-	uint8_t was;                 /* CLOSING: the state before */
-	uint8_t mark_class;          /* enum mark_class: what the connection mark says, as far as we know */
-	uint8_t want_class;          /* what it should say: the next verdict sees to it */
-	bool dead;                   /* out of the table; freed when the batch is over */
-	bool recalled;               /* WATCHED again after OFFLOADED: border waits until the tracker has learnt it */
-	bool sockets;                /* CLOSING: pseudo sockets carry it to its end; what comes goes to them */
-	bool ended;                  /* its log line was written */
-	bool traced;                 /* somebody listens (trace.h) */
-	uint32_t held_us;            /* longest that a packet of it waited for its verdict */
-	uint32_t foreign_mark;       /* others' bits of the newest packet's mark, with what set-mark set */
-	uint32_t set_mark, set_mask; /* set-mark: of packets and sockets from here on; set_mask 0: nothing */
-	uint8_t tos;                 /* set-tos */
-	bool has_tos;
-	bool no_handover;            /* the kernel would not have its translation */
-	bool adjusted;               /* it has had it, and packets on their way may still carry that entry */
-	uint32_t in_if, out_if;      /* of the first packet */
-	uint64_t created_ms, touched_ms;
-	uint64_t packets[2];         /* as queued to us */
+	struct flow_ext *ext;        /* owns: NULL: nothing in it is in use */
 	uint64_t bytes[2];           /* payload: as queued to us, or as pseudo sockets sent it on; of those in use now, see
 				      * l3_flow_bytes() */
+	uint64_t packets : 48;       /* as queued to us */
+	uint64_t end_word : 8;       /* flow_end(), flow_refused() */
+	uint64_t refused_word : 8;
+	uint64_t created_ms : 47;
+	uint64_t queue : 17;         /* flow_queue(): its first number, plus one */
+	uint32_t touched_ms;         /* its lower half, see flow_touched() */
+	uint32_t foreign_mark;       /* others' bits of the newest packet's mark, with what set-mark set */
+	uint32_t in_if, out_if;      /* of the first packet */
+	uint32_t verdict_flush;      /* its queue's flushes when its newest verdict was given: the same now, and that is not
+				      * sent yet */
+	uint32_t held_us;            /* longest that a packet of it waited for its verdict */
+	uint32_t state : 3, was : 3; /* enum flow_state; was: the state before CLOSING */
+	uint32_t timer : 3;          /* enum flow_timer */
+	uint32_t policy : 3;
+	uint32_t seen : 2, xlate_by : 2;
+	uint32_t mark_class : 2;     /* enum mark_class: what the connection mark says, as far as we know */
+	uint32_t want_class : 2;     /* what it should say: the next verdict sees to it */
+	uint32_t last_dir : 1;       /* who sent the newest payload */
+	uint32_t rest : 3;           /* framing between turns: FRAMER_REST_*; 0: turns are not looked at, or one is under way */
+	uint32_t answers_lost : 1;   /* with rest: nobody knows what the server owes */
+	uint32_t dead : 1;           /* out of the table; freed when the batch is over */
+	uint32_t recalled : 1;       /* WATCHED again after OFFLOADED: border waits until the tracker has learnt it */
+	uint32_t sockets : 1;        /* CLOSING: pseudo sockets carry it to its end; what comes goes to them */
+	uint32_t ended : 1;          /* its log line was written */
+	uint32_t traced : 1;         /* somebody listens (trace.h) */
 	struct seqtrk trk;
-	struct xlate xl;
-	struct hold *hold;           /* owns: packets without a verdict; NULL: none */
-	struct framer framer;        /* turns, while policy is OPEN and rules look at them */
-	uint32_t framer_seq;         /* the client's byte that framer_feed() is given next, in the client's numbers */
-	struct answers answers;      /* what the server owes, as long as the framer reads HTTP */
-	uint8_t last_dir;            /* who sent the newest payload */
-	bool framing;                /* framer and framer_seq are in use */
-	struct border_flow *border;  /* border's: NULL when neither promoted nor on the way */
-	char *frontend;              /* owns: promoted into last; NULL: never */
-	struct stk_tracks *tracks;   /* counted: what stick tables count of it; NULL: nothing (flow_track.c) */
-	char *want_frontend;         /* owns: FLOW_POL_PROMOTE's, until the handshake is done */
-	uint8_t want_else;           /* enum gateway_else: what to do where that fails */
-	uint32_t promotions, demotions;
-	const char *end;             /* how it ended: a static word, for the log */
-	const char *refused;         /* why it is not promoted: a static word, or NULL */
+};
+static_assert(sizeof(struct flow) <= 240, "with its share of the table (a pointer or two) a flow takes 256 bytes");
+static_assert(FLOW_ST_COUNT <= 8 && FLOW_TMR_COUNT < 8 && FLOW_POL_NONE < 8 && MARK_OFFLOADED < 4, "bit fields of struct flow");
+
+static inline struct hold *flow_hold(const struct flow *f)
+{
+	return f->ext ? f->ext->hold : NULL;
+}
+
+static inline struct border_flow *flow_border(const struct flow *f)
+{
+	return f->ext ? f->ext->border : NULL;
+}
+
+static inline struct stk_tracks *flow_tracks(const struct flow *f)
+{
+	return f->ext ? f->ext->tracks : NULL;
+}
+
+static inline struct flow_turn *flow_turn(const struct flow *f)
+{
+	return f->ext ? f->ext->turn : NULL;
+}
+
+/* Its translation; NULL: there is none. */
+static inline struct xlate *flow_xlate(const struct flow *f)
+{
+	return f->xlate_by != FLOW_XLATE_NONE ? &f->ext->xl : NULL;
+}
+
+static inline uint32_t flow_promotions(const struct flow *f)
+{
+	return f->ext ? f->ext->promotions : 0;
+}
+
+static inline uint32_t flow_demotions(const struct flow *f)
+{
+	return f->ext ? f->ext->demotions : 0;
+}
+
+/* The frontend that it was promoted into last; NULL: never. */
+static inline const char *flow_frontend(const struct flow *f)
+{
+	return flow_promotions(f) ? f->ext->frontend : NULL;
+}
+
+/* <mark> as packets of the flow have it behind the daemon: with what set-mark set. */
+static inline uint32_t flow_mark(const struct flow *f, uint32_t mark)
+{
+	return f->ext ? (mark & ~f->ext->set_mask) | f->ext->set_mark : mark;
+}
+
+static inline bool flow_has_tos(const struct flow *f)
+{
+	return f->ext && f->ext->has_tos;
+}
+
+/* Static words, kept as small numbers: <word> must live as long as the program. */
+struct flow_words {
+	const char *word[256];       /* [0]: NULL */
+	unsigned n;
 };
 
 struct flow_table {
 	struct l3 *l3;
-	struct pool *pool;
-	struct htable by_key, by_id;
-	struct list all;
-	struct list dead;            /* struct flow, by .all */
-	struct list cursors;         /* struct flow_cursor */
-	uint64_t next_id;
+	struct slots flows;          /* struct flow, by id */
+	struct pool *exts, *turns;
+	struct htable by_key;
+	struct list names;           /* struct flow_name: of frontends that were promoted into */
+	struct flow_words words;
+	struct list dead;            /* struct flow, by .tmr */
 	uint64_t max;                /* global maxflows */
 	uint32_t count;
 	uint32_t by_state[FLOW_ST_COUNT]; /* as flow_shown() */
 	uint32_t offloaded;          /* in OFFLOADED */
-};
-
-/* A listing's place: follows when the flow it stands at goes away. */
-struct flow_cursor {
-	struct list node;
-	struct flow *next;           /* NULL: at the end */
 };
 
 int flow_table_init(struct flow_table *t, struct l3 *l3);
@@ -162,7 +246,7 @@ struct flow *flow_lookup(const struct flow_table *t, const struct addr *src, con
 struct flow *flow_by_id(const struct flow_table *t, uint64_t id);
 
 /* A new record, in OPENING, of a connection from <src> to <dst>. Takes a reference of <gw>. NULL on no memory or when
- * the table is full. The addresses are not in the table yet. */
+ * the table is full. The addresses are not in the table yet. Its id is never given again. */
 struct flow *flow_new(struct flow_table *t, struct gateway *gw, const struct addr *src, const struct addr *dst);
 
 /* It is <gw>'s from now on, with its state; its timer begins anew. */
@@ -183,17 +267,33 @@ void flow_set_timer(struct flow *f, enum flow_timer tmr);
 /* Something of the flow was seen: its timer begins anew. Not for INSPECT and HOLD, which are limits. */
 void flow_touch(struct flow *f);
 
-/* <mark> as packets of the flow have it behind the daemon: with what set-mark set. */
-static inline uint32_t flow_mark(const struct flow *f, uint32_t mark)
-{
-	return (mark & ~f->set_mask) | f->set_mark;
-}
+/* The table's next flow in the order of places, from *<at> on, which moves on; NULL: there is none. Begin with 0. Flows may come
+ * and go meanwhile. */
+struct flow *flow_next(const struct flow_table *t, uint32_t *at);
 
-void flow_set_frontend(struct flow *f, const char *name);
+/* Its extension, made when there is none. NULL on no memory. */
+struct flow_ext *flow_ext(struct flow *f) MUST_CHECK;
+/* Something in its extension went: gives it back when it was the last. */
+void flow_ext_trim(struct flow *f);
+/* A turn begins: makes flow_turn(), zeroed. NULL on no memory. */
+struct flow_turn *flow_turn_new(struct flow *f) MUST_CHECK;
+void flow_turn_free(struct flow *f); /* if there is one */
 
-void flow_cursor_start(struct flow_cursor *c, struct flow_table *t);
-struct flow *flow_cursor_next(struct flow_cursor *c, struct flow_table *t); /* NULL: the end */
-void flow_cursor_stop(struct flow_cursor *c);
+/* How it ended, and why it is not promoted; NULL: it has not, nothing stands against it. */
+const char *flow_end(const struct flow *f);
+const char *flow_refused(const struct flow *f);
+void flow_set_end(struct flow *f, const char *word);
+void flow_set_refused(struct flow *f, const char *word); /* NULL: takes it back */
+
+/* The table's copy of a frontend's name, as long as the table lives. NULL on no memory. */
+const char *flow_name(struct flow_table *t, const char *name);
+
+/* Where its packets came from last; NULL when that closed. */
+struct pktq *flow_queue(const struct flow *f);
+void flow_set_queue(struct flow *f, const struct pktq *q);
+
+/* When it was touched last, in clock_ms(), not more than 49 days ago. */
+uint64_t flow_touched(const struct flow *f);
 
 /* A line about this flow for operators, to the gateway's log targets. */
 void flow_log(struct flow *f, int level, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -5,7 +5,7 @@
  * A turn is the unit of decision (doc/internals/l3.md): for HTTP one request, found by framing the client's bytes; for
  * any other protocol it begins with the client's first payload after the server's last. The framer sees the client's
  * payload in order and says at which byte the next turn begins. It keeps no bytes, no pointers and no clock: what
- * is not yet judged is the caller's held payload, and the struct is a few words inside a flow.
+ * is not yet judged is the caller's held payload, and the struct is a few words beside a flow.
  *
  * How a caller runs it, with the flow's held payload as one contiguous run <held>:
  *
@@ -65,14 +65,13 @@ enum framer_why { /* framing was lost because */
 };
 extern const char *const framer_why_name[FRAMER_WHY_COUNT]; /* for counters and logs */
 
-/* 32 bytes; lives in the flow record; may be copied. */
+/* 32 bytes; may be copied. */
 struct framer {
 	uint8_t state;      /* enum framer_st */
 	uint8_t flags;      /* FRAMER_F_* of framer.c */
 	uint8_t why, err;   /* with FRAMER_ST_LOST: enum framer_why, enum h1_err */
 	uint8_t blank;      /* IDLE: bytes of empty lines passed */
 	uint32_t head_left; /* READY, REQUEST: bytes of the head still to be fed */
-	uint32_t turns;     /* begun so far */
 	union {
 		struct h1_scan scan; /* TURN */
 		struct h1_body body; /* READY, REQUEST */
@@ -84,7 +83,7 @@ enum framer_look { FRAMER_MORE, FRAMER_REQUEST, FRAMER_OPAQUE, FRAMER_LOST };
 /* A connection seen from its start: the client's first payload begins its first turn. */
 void framer_init(struct framer *fr);
 
-/* Goes on where an L7 stream stopped (l7/promoted.h); the count of turns stays. <body>: with FRAMER_RESUME_BODY what is left of the
+/* Goes on where an L7 stream stopped (l7/promoted.h). <body>: with FRAMER_RESUME_BODY what is left of the
  * request's; copied. After FRAMER_RESUME_TUNNEL the turn under way goes on until the server speaks. */
 enum framer_resume {
 	FRAMER_RESUME_IDLE,   /* the client's next byte begins a request */
@@ -114,6 +113,18 @@ uint64_t framer_blind(const struct framer *fr);
 
 /* The caller cannot go on: FRAMER_WHY_HELD or FRAMER_WHY_GAP. */
 void framer_lose(struct framer *fr, enum framer_why why);
+
+/* Between turns a framer is at rest, and few bits tell all of it: one of the first three, and whether the server spoke since. */
+enum {
+	FRAMER_REST_START = 1, /* no client payload so far */
+	FRAMER_REST_IDLE,      /* HTTP, between requests */
+	FRAMER_REST_OPAQUE,    /* in a turn of bytes that are not looked at, or behind it */
+	FRAMER_REST_SPOKE = 4, /* OR: the server sent payload */
+};
+/* These bits, or 0: it is not at rest. */
+uint8_t framer_rest(const struct framer *fr);
+/* As it was when framer_rest() gave <rest>, which is not 0. */
+void framer_wake(struct framer *fr, uint8_t rest);
 
 /* A turn has begun and is held, judged or not. */
 static inline bool framer_in_turn(const struct framer *fr)

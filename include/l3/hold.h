@@ -50,16 +50,14 @@ struct hold {
 	uint32_t judged;       /* INSPECT: payload bytes the rules have seen */
 };
 
-/* Makes f->hold when there is none; 0 or -ENOMEM. */
+/* Makes flow_hold() when there is none; 0 or -ENOMEM. */
 int hold_start(struct flow *f, enum hold_why why);
 /* Keeps v's packet. 0: held, or dropped as a repetition (v->judged either way). -ENOSPC: over the budget, -ENOMEM,
  * -EMSGSIZE: truncated by the queue; then it has no verdict yet. */
 int hold_add(struct visit *v);
 /* The payload of direction <d> from <seq> on, as far as it goes without a gap, and whether it ends in a FIN. A view into a
- * held packet, or into l3->scratch until it is used again. */
-struct str hold_payload(struct flow *f, int d, uint32_t seq, bool *fin);
-/* Sequence just behind that run. */
-uint32_t hold_run_end(const struct flow *f, int d, uint32_t seq);
+ * held packet, or into l3->scratch until it is used again. 0, or -ENOMEM: it cannot be had in one piece. */
+int hold_payload(struct flow *f, int d, uint32_t seq, struct str *run, bool *fin);
 
 /* Does <h> (NULL: no) hold a packet that came by <q>? */
 bool hold_uses(const struct hold *h, const struct pktq *q);
@@ -74,9 +72,10 @@ static inline bool hold_empty(const struct hold *h)
 	return h->count == 0;
 }
 
-/* Of all directions: forwarded as watched segments / dropped. f->hold is gone after. */
+/* Of all directions: forwarded as watched segments / dropped. flow_hold() is gone after. */
 void hold_forward(struct flow *f);
 void hold_drop(struct flow *f);
-void hold_free(struct hold **h); /* must be empty */
+void hold_over(struct flow *f);  /* the flow's, if it has one, must be empty: gone */
+void hold_free(struct hold **h); /* one that is no flow's; must be empty */
 
 #endif

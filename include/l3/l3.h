@@ -132,7 +132,14 @@ bool l3_turn_visit(struct visit *v);
 /* The server's payload moved its edge from <nxt> on. */
 void l3_turn_server(struct flow *f, const struct seg *s, uint32_t nxt);
 /* Framing goes on at <seq> of the client after a demotion. */
-void l3_turn_resume(struct flow *f, enum framer_resume how, const struct h1_body *body, uint32_t seq);
+struct turn_resume {
+	enum framer_resume how;
+	const struct h1_body *body; /* with FRAMER_RESUME_BODY */
+	bool server_spoke;          /* since the client did */
+};
+void l3_turn_resume(struct flow *f, const struct turn_resume *re, uint32_t seq);
+/* Turns are not looked at any more. */
+void l3_turn_stop(struct flow *f);
 
 /* ---- stick tables (flow_track.c): what the flow's slots count ---- */
 struct stk_tracks;

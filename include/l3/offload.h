@@ -35,8 +35,8 @@ struct offload {
 	uint64_t lost_ms;          /* when events got lost last; 0: never */
 	uint64_t round_ms;         /* when the budget of looks was renewed */
 	unsigned looks_left;       /* of it */
-	struct flow_cursor cursor; /* the next flow to be judged again */
-	bool rejudging;            /* cursor is in use */
+	uint32_t rejudge_at;       /* flow_next(): the next flow to be judged again */
+	bool rejudging;
 	uint64_t events, looks, lost; /* `show info`; lost: how often, not how many */
 };
 

@@ -56,7 +56,7 @@ enum { /* struct seqtrk_side.f */
 	SEQTRK_F_NXT   = 0x02, /* nxt is known */
 	SEQTRK_F_ACK   = 0x04, /* ack, win, wl1, right are known */
 	SEQTRK_F_TSVAL = 0x08, /* tsval is known */
-	SEQTRK_F_FIN   = 0x10, /* FIN seen, at fin_seq */
+	SEQTRK_F_FIN   = 0x10, /* FIN seen */
 	SEQTRK_F_WS    = 0x20, /* its SYN had window scale: wscale */
 	SEQTRK_F_SACK  = 0x40, /* its SYN had SACK permitted */
 	SEQTRK_F_TS    = 0x80, /* its SYN had timestamps */
@@ -72,7 +72,6 @@ struct seqtrk_side {
 	uint32_t right;   /* highest ack + win it advertised: its peer may send up to here */
 	uint32_t told;    /* ack + win of the newest that its peer was let see: segments that are held do not count */
 	uint32_t tsval;   /* newest */
-	uint32_t fin_seq; /* sequence number of its FIN */
 	uint16_t mss;     /* of its SYN; 536 (1220 for IPv6) when it gave none */
 	uint8_t wscale;   /* of its SYN; in force with SEQTRK_C_WS */
 	uint8_t f;        /* SEQTRK_F_* */
@@ -94,15 +93,14 @@ enum { /* struct seqtrk.f: what is agreed, and what forbids promotion */
 	SEQTRK_C_LEARNT = 0x1000, /* edges were learnt in mid-flow: acknowledgements may still raise them */
 	SEQTRK_C_ADOPTED = 0x2000, /* the handshake passed unseen; what it agreed is the kernel's tracker's word */
 	SEQTRK_C_AO     = 0x4000, /* signed (RFC 5925) */
+	SEQTRK_C_V6     = 0x8000, /* IPv6: for the default MSS */
 };
 
 struct seqtrk {
 	struct seqtrk_side side[2];
 	uint16_t f;       /* SEQTRK_C_* */
-	uint8_t v6;       /* for the default MSS */
-	uint8_t pad;
 };
-static_assert(sizeof(struct seqtrk) <= 104, "one per flow");
+static_assert(sizeof(struct seqtrk) <= 84, "one per flow");
 
 enum seqtrk_res {
 	SEQTRK_OK,        /* its receiver accepts it: edges were moved */

@@ -65,10 +65,10 @@ uint32_t xlate_seq(const struct xlate *x, int d, uint32_t seq);
 uint32_t xlate_ack(const struct xlate *x, int d, uint32_t ack);
 uint32_t xlate_tsval(const struct xlate *x, int d, uint32_t tsval);
 
-/* What `show flow` prints: deltas as signed numbers. */
+/* What `show flow` prints: deltas as signed numbers; 0 for NULL. */
 static inline int32_t xlate_delta(const struct xlate *x, int d)
 {
-	return (int32_t)x->delta[d];
+	return x ? (int32_t)x->delta[d] : 0;
 }
 
 #endif

@@ -75,8 +75,17 @@ static bool client(struct caller *c, const char *p, size_t n)
 	return judge(c);
 }
 
-/* Runs the script; client segments in pieces of at most <step>. */
-static void run(struct caller *c, const uint8_t *p, size_t n, size_t step)
+/* Puts a framer that is at rest away, and takes it out again. */
+static void rest(struct caller *c, bool wanted)
+{
+	uint8_t at = wanted ? framer_rest(&c->fr) : 0;
+
+	if (at)
+		framer_wake(&c->fr, at);
+}
+
+/* Runs the script; client segments in pieces of at most <step>. <rests>: the framer is put away wherever it can be. */
+static void run(struct caller *c, const uint8_t *p, size_t n, size_t step, bool rests)
 {
 	memset(c, 0, sizeof(*c));
 	framer_init(&c->fr);
@@ -89,6 +98,7 @@ static void run(struct caller *c, const uint8_t *p, size_t n, size_t step)
 			/* while a turn is held, how long it is held depends on the cuts */
 			if (!c->nb_held)
 				framer_server(&c->fr, (const char *)p + i, len, len);
+			rest(c, rests);
 			continue;
 		}
 		for (size_t off = 0; off < len; off += step) {
@@ -97,6 +107,7 @@ static void run(struct caller *c, const uint8_t *p, size_t n, size_t step)
 				CHECK(framer_feed(&c->fr, "x", 1) == -1);
 				return;
 			}
+			rest(c, rests);
 		}
 	}
 	CHECK(c->fr.state != FRAMER_ST_LOST);
@@ -108,8 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
 	if (n > MAX_BYTES)
 		return 0;
-	run(&whole, p, n, MAX_BYTES);
-	run(&cut, p, n, 1);
+	run(&whole, p, n, MAX_BYTES, false);
+	run(&cut, p, n, 1, true);
 	CHECK(whole.nb_turns == cut.nb_turns);
 	CHECK(memcmp(whole.turn, cut.turn, whole.nb_turns * sizeof(*whole.turn)) == 0);
 	CHECK(whole.fr.state == cut.fr.state && whole.fr.why == cut.fr.why && whole.fr.err == cut.fr.err);

@@ -250,7 +250,7 @@ static void bt_wait(unsigned ms)
 
 static struct border_flow *bt_bf(void)
 {
-	return gt_flow_1()->border;
+	return flow_border(gt_flow_1());
 }
 
 static struct bt_sock *bt_side(int d)
@@ -481,9 +481,9 @@ Test(demote, a_stream_at_rest_leaves_at_once_and_the_numbers_are_translated)
 	cr_assert(bt_detached);
 	cr_assert_eq(f->state, FLOW_ST_TRANSLATED);
 	cr_assert_eq(bt_open, 0);
-	cr_assert_eq(xlate_delta(&f->xl, FLOW_CLIENT), 10);
-	cr_assert_eq(xlate_delta(&f->xl, FLOW_SERVER), 0);
-	cr_assert_eq(f->demotions, 1);
+	cr_assert_eq(xlate_delta(flow_xlate(f), FLOW_CLIENT), 10);
+	cr_assert_eq(xlate_delta(flow_xlate(f), FLOW_SERVER), 0);
+	cr_assert_eq(flow_demotions(f), 1);
 	cr_assert_eq(f->bytes[0], 14);
 	id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "more");
 	cr_assert(gt_passed(id));
@@ -516,7 +516,7 @@ Test(demote, what_comes_meanwhile_is_held_and_its_ack_goes_to_the_socket_that_wa
 	bt_side(FLOW_SERVER)->q.unacked = 0;
 	bt_wait(1);
 	cr_assert_neq(f->state, FLOW_ST_LEAVING);
-	cr_assert_null(f->border);
+	cr_assert_null(flow_border(f));
 	cr_assert(gt_passed(id));
 	bt_down();
 }
@@ -665,7 +665,7 @@ Test(demote, what_the_client_says_after_the_server_is_judged_anew_and_the_rest_o
 		cr_assert(bt_detached);
 		id = gt_c2s(BT_C + 4, BT_S, SEG_ACK, "more");
 		bt_tasks();
-		cr_assert_eq(gt_flow_1()->promotions, answered ? 2 : 1);
+		cr_assert_eq(flow_promotions(gt_flow_1()), answered ? 2 : 1);
 		cr_assert_eq(gt_flow_1()->state, answered ? FLOW_ST_PROMOTED : gt_flow_1()->state);
 		cr_assert_eq(bt_local(id), answered);
 		bt_detached = bt_server_last = false;

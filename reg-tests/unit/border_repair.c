@@ -232,7 +232,7 @@ static int rt_promote(int fail_at, int err)
 
 		cr_assert(gt_passed(id), "call %d: forwarded", fail_at);
 		cr_assert_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
-		cr_assert_null(gt_flow_1()->border);
+		cr_assert_null(flow_border(gt_flow_1()));
 		cr_assert_eq(rt_open, 0, "call %d: %d descriptors are left", fail_at, rt_open);
 		cr_assert_str_eq(rt_reason(&gt_gw->promote_failures), want);
 		cr_assert(gt_passed(gt_s2c(GT_SISN + 1, GT_ISN + 5, SEG_ACK, "pong")), "and it goes on");

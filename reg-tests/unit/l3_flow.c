@@ -72,19 +72,17 @@ Test(l3_flow, the_global_limit_holds)
 Test(l3_flow, a_listing_goes_on_when_the_flow_it_stands_at_is_removed)
 {
 	struct flow *f[4];
-	struct flow_cursor c;
+	uint32_t at = 0;
 	unsigned i;
 
 	for (i = 0; i < 4; i++)
 		f[i] = ft_new(i);
-	flow_cursor_start(&c, &gt_l3->flows);
-	cr_expect_eq(flow_cursor_next(&c, &gt_l3->flows), f[0]);
+	cr_expect_eq(flow_next(&gt_l3->flows, &at), f[0]);
 	flow_remove(f[1]);
 	flow_remove(f[2]);
 	flow_reap(&gt_l3->flows);
-	cr_expect_eq(flow_cursor_next(&c, &gt_l3->flows), f[3]);
-	cr_expect_null(flow_cursor_next(&c, &gt_l3->flows));
-	flow_cursor_stop(&c);
+	cr_expect_eq(flow_next(&gt_l3->flows, &at), f[3]);
+	cr_expect_null(flow_next(&gt_l3->flows, &at));
 }
 
 Test(l3_flow, timers_expire_in_the_order_of_the_last_touch)

@@ -168,7 +168,7 @@ Test(l3_gateway, a_connection_that_is_signed_is_counted)
 	gt_s2c(GT_SISN, C1, SEG_SYN | SEG_ACK, NULL);
 	gt_c2s(C1, S1, SEG_ACK, NULL);
 	cr_expect_eq(unsupported("md5"), 1);
-	cr_expect_str_eq(gt_flow_1()->refused, "md5");
+	cr_expect_str_eq(flow_refused(gt_flow_1()), "md5");
 }
 
 Test(l3_gateway, what_the_tracker_knows_of_an_older_connection_makes_it_promotable)
@@ -283,7 +283,7 @@ Test(l3_gateway, where_promotion_is_refused_the_turn_passes)
 	gt_refuse = "maxconn";
 	cr_expect(gt_passed(gt_c2s(C1, S1, SEG_ACK, REQ("/inspect"))));
 	cr_expect_str_eq(gt_gw->promote_failures.r[0].name, "maxconn");
-	cr_expect_str_eq(gt_flow_1()->refused, "maxconn");
+	cr_expect_str_eq(flow_refused(gt_flow_1()), "maxconn");
 }
 
 Test(l3_gateway, a_refused_promotion_with_else_reject_resets_both_ends)
@@ -352,7 +352,7 @@ Test(l3_gateway, a_decision_at_the_syn_to_promote_waits_for_the_handshake)
 	gt_up(" tcp-request connection promote fe_in if { dst_port 80 }\n");
 	gt_handshake();
 	cr_expect_str_eq(gt_promoted, "fe_in");
-	cr_expect_str_eq(gt_flow_1()->want_frontend, "fe_in");
+	cr_expect_str_eq(gt_flow_1()->ext->frontend, "fe_in");
 }
 
 Test(l3_gateway, a_rejected_syn_is_answered_with_a_reset_and_forgotten)
@@ -444,7 +444,7 @@ Test(l3_gateway, a_forged_reset_ends_nothing_and_a_true_one_does)
 	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED);
 	cr_expect(gt_passed(gt_s2c(S1, C1, SEG_RST | SEG_ACK, NULL)));
 	cr_expect_eq(gt_flow_1()->state, FLOW_ST_CLOSING);
-	cr_expect_str_eq(gt_flow_1()->end, "reset");
+	cr_expect_str_eq(flow_end(gt_flow_1()), "reset");
 }
 
 Test(l3_gateway, a_reset_lets_go_of_what_is_held)
@@ -546,6 +546,18 @@ Test(l3_gateway, held_packets_beyond_the_budget_end_the_holding)
 	cr_expect_leq(gt_l3->held_bytes, 100);
 }
 
+Test(l3_gateway, a_turns_first_packet_that_cannot_be_held_keeps_nothing_back_behind_it)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_refuse = "maxconn"; /* nobody knows what it says: it would be promoted */
+	gt_l3->held_max = 0;
+	cr_expect(gt_passed(gt_c2s(C1, S1, SEG_ACK, "GET /plain HTTP/1.1\r\n")));
+	cr_expect_str_eq(gt_promoted, "fe_in");
+	gt_l3->held_max = HOLD_ALL_MAX;
+	cr_expect(gt_passed(gt_c2s(C1 + 21, S1, SEG_ACK, "Host: h\r\n\r\n")), "not for what came before it, which has passed");
+}
+
 Test(l3_gateway, protocols_without_requests_have_turns_by_direction)
 {
 	gt_up(" tcp-request content promote fe_in if { req.payload(0,4) -m str QUIT }\n");
@@ -605,15 +617,18 @@ Test(l3_gateway, a_connection_whose_tos_is_set_stays_here_for_it)
 /* A connection as a demotion leaves it, whose policy asks no more. */
 static struct flow *demoted(uint32_t cli_snd)
 {
+	struct xlate *x;
 	struct flow *f;
 
 	gt_handshake();
 	f = gt_flow_1();
-	xlate_set(&f->xl, cli_snd, C1, S1, S1);
-	f->xl.delta[FLOW_CLIENT] = 0;
+	cr_assert(flow_ext(f));
+	x = &f->ext->xl;
+	xlate_set(x, cli_snd, C1, S1, S1);
+	x->delta[FLOW_CLIENT] = 0;
 	f->xlate_by = FLOW_XLATE_DAEMON;
-	xlate_set_ack_floor(&f->xl, FLOW_CLIENT, S1, 60000);
-	xlate_set_ack_floor(&f->xl, FLOW_SERVER, C1, 60000);
+	xlate_set_ack_floor(x, FLOW_CLIENT, S1, 60000);
+	xlate_set_ack_floor(x, FLOW_SERVER, C1, 60000);
 	f->policy = FLOW_POL_NONE;
 	f->mark_class = f->want_class = MARK_HARD;
 	flow_set_state(f, FLOW_ST_TRANSLATED);
@@ -670,7 +685,7 @@ Test(l3_gateway, with_deltas_it_stays_here_where_the_kernel_cannot_translate)
 	gt_c2s(C1, S1 + 100, SEG_ACK, "x");
 	gt_s2c(S1, C1 + 1, SEG_ACK, NULL);
 	gt_c2s(C1 + 1, S1 + 100, SEG_ACK, NULL);
-	cr_expect(xlate_settled(&f->xl));
+	cr_expect(xlate_settled(flow_xlate(f)));
 	cr_expect_eq(f->state, FLOW_ST_TRANSLATED);
 }
 

@@ -63,8 +63,8 @@ UNUSED static void gt_inject(void *arg, bool local, const void *pkt, uint32_t le
 static const char *gt_promote(struct flow *f, const char *fe, enum gateway_else els)
 {
 	snprintf(gt_promoted, sizeof(gt_promoted), "%s", fe);
-	if (!gt_refuse && f->hold)
-		f->hold->why = HOLD_DRAIN; /* border's from here on */
+	if (!gt_refuse && flow_hold(f))
+		flow_hold(f)->why = HOLD_DRAIN; /* border's from here on */
 	return gt_refuse;
 }
 
@@ -197,7 +197,9 @@ UNUSED static void gt_handshake(void)
 
 UNUSED static struct flow *gt_flow_1(void)
 {
-	return list_first(&gt_l3->flows.all, struct flow, all);
+	uint32_t at = 0;
+
+	return flow_next(&gt_l3->flows, &at);
 }
 
 UNUSED static void gt_later(unsigned ms)

@@ -88,7 +88,9 @@ Test(l3_show, flows_are_chosen_by_state_address_frontend_and_age)
 	gt_handshake();
 	gt_w.now_ms += 5000;
 	gt_in(&(struct pkt){ .v6 = true, .seq = GT_ISN, .flags = SEG_SYN, .win = 60000 }, PKTQ_HOOK_FORWARD);
-	flow_set_frontend(gt_flow_1(), "fe_in");
+	cr_assert(flow_ext(gt_flow_1()));
+	gt_flow_1()->ext->frontend = flow_name(&gt_l3->flows, "fe_in");
+	gt_flow_1()->ext->promotions = 1;
 
 	cr_expect_eq(lines("show flow"), 2);
 	cr_expect_eq(lines("show flow state watched"), 1);

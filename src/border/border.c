@@ -30,10 +30,12 @@ static void border_may_leave_task(struct worker *w, struct task *t);
 struct border_flow *border_flow_new(struct flow *f)
 {
 	struct border *b = border_of(f);
-	struct border_flow *bf = pool_zalloc(b->pool);
+	struct border_flow *bf = flow_ext(f) ? pool_zalloc(b->pool) : NULL;
 
-	if (!bf)
+	if (!bf) {
+		flow_ext_trim(f);
 		return NULL;
+	}
 	bf->f = f;
 	bf->fd[0] = bf->fd[1] = -1;
 	list_init(&bf->late);
@@ -43,7 +45,7 @@ struct border_flow *border_flow_new(struct flow *f)
 	list_init(&bf->waiters);
 	task_init(&bf->may_leave, border_may_leave_task);
 	list_add_tail(&b->all, &bf->node);
-	f->border = bf;
+	f->ext->border = bf;
 	return bf;
 }
 
@@ -57,9 +59,10 @@ void border_flow_free(struct border_flow *bf)
 	border_wish_done(bf);
 	list_del(&bf->node);
 	list_del(&bf->late);
-	if (bf->f->border == bf)
-		bf->f->border = NULL;
-	free(bf->frontend);
+	if (flow_border(bf->f) == bf) {
+		bf->f->ext->border = NULL;
+		flow_ext_trim(bf->f);
+	}
 	pool_free(b->pool, bf);
 }
 
@@ -95,7 +98,7 @@ void border_close(struct border_flow *bf)
 
 void border_deliver(struct visit *v)
 {
-	struct border_flow *bf = v->f->border;
+	struct border_flow *bf = flow_border(v->f);
 
 	/* a fresh socket drops what acks less than it began with, data and all (RFC 5961 5). Later that is far behind, and
 	 * after 2 GiB it would look like being ahead. */
@@ -121,7 +124,7 @@ void border_deliver_held(struct border_flow *bf)
 			border_deliver(&v);
 			hold_done(h);
 		}
-	hold_free(&f->hold);
+	hold_over(f);
 }
 
 /* ---- late switch ---- */
@@ -132,7 +135,7 @@ void border_late(struct border_flow *bf)
 
 	list_del(&bf->late);
 	list_add_tail(&b->late, &bf->late);
-	if (!bf->f->q || !bf->f->q->in_batch)
+	if (!flow_queue(bf->f) || !flow_queue(bf->f)->in_batch)
 		task_queue(b->w, &b->late_task);
 }
 
@@ -152,11 +155,11 @@ static void border_late_task(struct worker *w, struct task *t)
 	struct pktq *last = NULL;
 
 	list_for_each_safe(bf, tmp, &w->border->late, late) {
-		if (!bf->f->q)
+		if (!flow_queue(bf->f))
 			border_switch(bf);
 	}
-	while ((bf = list_first(&w->border->late, struct border_flow, late)) && bf->f->q != last) {
-		last = bf->f->q;
+	while ((bf = list_first(&w->border->late, struct border_flow, late)) && flow_queue(bf->f) != last) {
+		last = flow_queue(bf->f);
 		pktq_read(last);
 	}
 }
@@ -188,7 +191,7 @@ static void border_batch_end(struct pktq *q, bool drained)
 	if (!drained)
 		return;
 	list_for_each_safe(bf, tmp, &b->late, late)
-		if (bf->f->q == q)
+		if (flow_queue(bf->f) == q)
 			border_switch(bf);
 }
 
@@ -196,7 +199,7 @@ static void border_batch_end(struct pktq *q, bool drained)
 
 static void border_packet(struct visit *v)
 {
-	struct border_flow *bf = v->f->border;
+	struct border_flow *bf = flow_border(v->f);
 
 	border_soon(bf);
 	switch (bf->state) {
@@ -220,15 +223,17 @@ static void border_packet(struct visit *v)
 
 static void border_timeout(struct flow *f)
 {
-	switch (f->border->state) {
+	struct border_flow *bf = flow_border(f);
+
+	switch (bf->state) {
 	case BORDER_ST_DRAINING:
-		border_drain_over(f->border, "hold-timeout");
+		border_drain_over(bf, "hold-timeout");
 		break;
 	case BORDER_ST_LEAVING:
-		border_leave_cancel(f->border, "hold-timeout");
+		border_leave_cancel(bf, "hold-timeout");
 		break;
 	case BORDER_ST_CARRYING:
-		border_wish_off(f->border); /* what is held is the client's next request */
+		border_wish_off(bf); /* what is held is the client's next request */
 		break;
 	case BORDER_ST_RECALLING:
 		break;
@@ -237,7 +242,7 @@ static void border_timeout(struct flow *f)
 
 static void border_kill(struct flow *f)
 {
-	struct border_flow *bf = f->border;
+	struct border_flow *bf = flow_border(f);
 
 	switch (bf->state) {
 	case BORDER_ST_RECALLING:
@@ -258,12 +263,12 @@ static void border_kill(struct flow *f)
 
 static void border_release(struct flow *f)
 {
-	struct border_flow *bf = f->border;
+	struct border_flow *bf = flow_border(f);
 
 	if (bf)
 		border_kill(f);
-	if (bf && f->border == bf) {
-		if (f->hold)
+	if (bf && flow_border(f) == bf) {
+		if (flow_hold(f))
 			hold_drop(f);
 		border_close(bf);
 		border_flow_free(bf);
@@ -277,11 +282,12 @@ static void border_release(struct flow *f)
 
 void border_carried(const struct flow *f, uint64_t bytes[2])
 {
+	struct border_flow *bf = flow_border(f);
 	uint64_t n[2];
 
-	if (!f->border->s)
+	if (!bf->s)
 		return;
-	stream_bytes(f->border->s, n);
+	stream_bytes(bf->s, n);
 	bytes[0] += n[0];
 	bytes[1] += n[1];
 }
@@ -346,8 +352,9 @@ int border_worker_init(struct worker *w)
 static void border_end_sockets(struct border *b)
 {
 	struct flow *f;
+	uint32_t at = 0;
 
-	list_for_each(f, &b->w->l3->flows.all, all) {
+	while ((f = flow_next(&b->w->l3->flows, &at))) {
 		if (f->sockets)
 			border_sweep_last(b, f);
 		f->sockets = false;
@@ -359,9 +366,10 @@ static unsigned border_busy(struct worker *w)
 {
 	const struct border *b = w->border;
 	struct flow *f;
+	uint32_t at = 0;
 
 	if (b->closing)
-		list_for_each(f, &w->l3->flows.all, all)
+		while ((f = flow_next(&w->l3->flows, &at)))
 			if (f->sockets && border_lingers(f))
 				return 1;
 	return 0;

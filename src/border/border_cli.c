@@ -58,7 +58,7 @@ static enum cli_ret border_cli_promote(struct cli_ctx *ctx)
 	if (f->state == FLOW_ST_OFFLOADED) {
 		why = border_recall(f, ctx->args[3]);
 		if (!why)
-			return border_cli_wait(ctx, f->border);
+			return border_cli_wait(ctx, flow_border(f));
 		l3_promote_refused(f, why);
 		return cli_err(ctx, "Flow %s: refused: %s.", ctx->args[2], why);
 	}
@@ -66,14 +66,14 @@ static enum cli_ret border_cli_promote(struct cli_ctx *ctx)
 		l3_promote_refused(f, flow_state_name[f->state]);
 		return cli_err(ctx, "Flow %s: refused: it is %s.", ctx->args[2], flow_state_name[f->state]);
 	}
-	promotions = f->promotions;
+	promotions = flow_promotions(f);
 	why = border_promote(f, ctx->args[3], GATEWAY_ELSE_FORWARD);
 	if (why)
 		l3_promote_refused(f, why);
-	else if (f->promotions == promotions && f->border)
-		return border_cli_wait(ctx, f->border);
-	else if (f->promotions == promotions)
-		why = f->refused;
+	else if (flow_promotions(f) == promotions && flow_border(f))
+		return border_cli_wait(ctx, flow_border(f));
+	else if (flow_promotions(f) == promotions)
+		why = flow_refused(f);
 	return why ? cli_err(ctx, "Flow %s: refused: %s.", ctx->args[2], why) : CLI_DONE;
 }
 
@@ -88,7 +88,7 @@ static enum cli_ret border_cli_demote(struct cli_ctx *ctx)
 	f = l3_cli_find(ctx, ctx->args[2]);
 	if (!f)
 		return CLI_DONE;
-	bf = f->border;
+	bf = flow_border(f);
 	if (!bf || !bf->s)
 		return cli_err(ctx, "Flow %s: refused: it is %s.", ctx->args[2], flow_state_name[f->state]);
 	if (bf->state == BORDER_ST_CARRYING) {

@@ -34,7 +34,7 @@ struct border_flow {
 	uint8_t period;         /* which of struct border.looks */
 	struct flow *f;
 	enum border_state state;
-	char *frontend;         /* owns: DRAINING, where to */
+	const char *frontend;   /* DRAINING: where to; the flow table's */
 	enum gateway_else els;
 	int fd[2];              /* the stream's while there is one */
 	struct stream *s;       /* NULL before and after */
@@ -116,7 +116,7 @@ struct border_flow *border_flow_new(struct flow *f);
 void border_flow_free(struct border_flow *bf); /* wakes who waits with "ended"; sockets must be gone */
 void border_done(struct border_flow *bf, const char *why); /* answers who waits */
 void border_deliver(struct visit *v); /* to the pseudo socket, its ACK lifted where it must be */
-/* Every held packet goes to the sockets; f->hold is gone. */
+/* Every held packet goes to the sockets; flow_hold() is gone. */
 void border_deliver_held(struct border_flow *bf);
 void border_mark(struct border_flow *bf, unsigned value); /* SO_MARK of both */
 void border_late(struct border_flow *bf);

@@ -90,7 +90,7 @@ void border_leave_cancel(struct border_flow *bf, const char *why)
 /* The ACK on a held packet, alone, to the socket that waits for it. */
 static void leave_pass_ack(struct visit *v)
 {
-	struct border_flow *bf = v->f->border;
+	struct border_flow *bf = flow_border(v->f);
 	uint8_t pkt[SEG_BUILD_MAX];
 	struct seg s;
 	int n;
@@ -111,7 +111,7 @@ static void leave_pass_ack(struct visit *v)
 
 void border_leave_packet(struct visit *v)
 {
-	struct border_flow *bf = v->f->border;
+	struct border_flow *bf = flow_border(v->f);
 
 	border_probe_heard(bf, v->d);
 	if (bf->gap[v->d] || v->s.flags & (SEG_RST | SEG_SYN) || seqtrk_where(&v->s, bf->cut[v->d]) != SEQTRK_BEYOND) {
@@ -191,18 +191,19 @@ out:
 static void leave_xlate(struct flow *f, const struct repair_state st[2])
 {
 	struct seqtrk *t = &f->trk;
+	struct xlate *x = &f->ext->xl;
 	uint32_t nxt[2] = { st[FLOW_CLIENT].rcv_seq, st[FLOW_SERVER].rcv_seq }, win[2], told[2];
 	int d;
 
-	xlate_set(&f->xl, st[FLOW_CLIENT].snd_seq, st[FLOW_CLIENT].rcv_seq, st[FLOW_SERVER].snd_seq, st[FLOW_SERVER].rcv_seq);
-	trace_step(f, "deltas c2s %d s2c %d", xlate_delta(&f->xl, FLOW_CLIENT), xlate_delta(&f->xl, FLOW_SERVER));
+	xlate_set(x, st[FLOW_CLIENT].snd_seq, st[FLOW_CLIENT].rcv_seq, st[FLOW_SERVER].snd_seq, st[FLOW_SERVER].rcv_seq);
+	trace_step(f, "deltas c2s %d s2c %d", xlate_delta(x, FLOW_CLIENT), xlate_delta(x, FLOW_SERVER));
 	for (d = 0; d < 2; d++) {
 		/* the socket that spoke to !d in d's name; and what d's own socket knows of d */
 		const struct repair_state *in_name = &st[!d], *of = &st[d];
 
 		if (t->f & SEQTRK_C_TS)
-			xlate_set_ts_floor(&f->xl, d, in_name->tsval);
-		xlate_set_ack_floor(&f->xl, d, in_name->rcv_seq,
+			xlate_set_ts_floor(x, d, in_name->tsval);
+		xlate_set_ack_floor(x, d, in_name->rcv_seq,
 				    (uint16_t)MIN(of->snd_wnd >> (t->f & SEQTRK_C_WS ? t->side[d].wscale : 0), 65535U));
 		win[d] = MAX(of->snd_wnd, in_name->rcv_wnd); /* its peer may believe either */
 		told[d] = in_name->rcv_wnd;
@@ -236,15 +237,13 @@ static void leave_resume(struct flow *f, struct stream_resume *re)
 	f->bytes[1] += re->bytes[1];
 	l3_track_take(f, &re->tracks);
 	l3_track_turn_over(f);
-	l3_turn_resume(f, how[re->c2s], &re->req, f->trk.side[FLOW_CLIENT].nxt);
-	if (re->server_last)
-		framer_server(&f->framer, NULL, 0, 1); /* of what it said it need only know that it did */
+	l3_turn_resume(f, &(struct turn_resume){ how[re->c2s], &re->req, re->server_last }, f->trk.side[FLOW_CLIENT].nxt);
 }
 
 /* The held packets, in the order in which they came, through L3 as it is now. */
 static void leave_release(struct flow *f, struct hold *hold)
 {
-	struct hold *kept = f->hold;
+	struct hold *kept;
 	struct visit v;
 	struct held *h;
 	int d;
@@ -255,10 +254,10 @@ static void leave_release(struct flow *f, struct hold *hold)
 		if (!a && !b)
 			break;
 		d = !a || (b && b->at_us < a->at_us);
-		kept = f->hold;
-		f->hold = hold;
+		kept = f->ext->hold;
+		f->ext->hold = hold;
 		hold_pop(f, d, &v, &h);
-		f->hold = kept;
+		f->ext->hold = kept;
 		l3_flow_packet(&v);
 		hold_done(h);
 	}
@@ -269,7 +268,7 @@ static void leave_release(struct flow *f, struct hold *hold)
 static void leave_go(struct border_flow *bf, const struct repair_state st[2])
 {
 	struct flow *f = bf->f;
-	struct hold *hold = f->hold;
+	struct hold *hold = flow_hold(f);
 	struct stream_resume re = { 0 };
 
 	stream_detach(bf->s, &re);
@@ -277,8 +276,8 @@ static void leave_go(struct border_flow *bf, const struct repair_state st[2])
 	border_close(bf);
 
 	leave_xlate(f, st);
-	f->xlate_by = xlate_active(&f->xl) ? FLOW_XLATE_DAEMON : FLOW_XLATE_NONE;
-	f->demotions++;
+	f->xlate_by = xlate_active(&f->ext->xl) ? FLOW_XLATE_DAEMON : FLOW_XLATE_NONE;
+	f->ext->demotions++;
 	f->gw->demotions++;
 	/* the sockets' output made the connection hard (l3/mark.h): say anew what it should be */
 	f->mark_class = MARK_NONE;
@@ -286,7 +285,7 @@ static void leave_go(struct border_flow *bf, const struct repair_state st[2])
 	hist_add(&f->gw->remove_us, clock_us() - bf->start_us);
 	border_done(bf, NULL);
 	border_flow_free(bf);
-	f->hold = NULL;
+	f->ext->hold = NULL;
 	l3_unhold(f);
 	leave_resume(f, &re);
 	leave_tell(f, st);
@@ -330,8 +329,8 @@ void border_leave_poll(struct border_flow *bf)
 	const char *why;
 	int d;
 
-	if (bf->f->q)
-		pktq_flush(bf->f->q);
+	if (flow_queue(bf->f))
+		pktq_flush(flow_queue(bf->f));
 	why = border_leave_look(bf, q) < 0 ? "socket" : leave_refusal(bf, q);
 	for (d = 0; d < 2 && !why; d++) {
 		/* memory in use and nothing to read: out of order. It gets all that comes until the gap is filled: the

@@ -36,10 +36,10 @@ void border_ended(struct stream *s, void *owner, int fd[2], bool abort)
 	bf->s = NULL;
 	for (d = 0; d < 2; d++)
 		bf->fd[d] = fd[d];
-	if (f->hold) {
+	if (flow_hold(f)) {
 		border_deliver_held(bf);
-		if (f->q)
-			pktq_flush(f->q);
+		if (flow_queue(f))
+			pktq_flush(flow_queue(f));
 	}
 	for (d = 0; d < 2; d++)
 		ending_close(&bf->fd[d], abort);
@@ -47,7 +47,7 @@ void border_ended(struct stream *s, void *owner, int fd[2], bool abort)
 	border_flow_free(bf);
 	f->sockets = true;
 	border_of(f)->closing++;
-	l3_flow_end(f, f->end ? f->end : abort ? "aborted" : "closed");
+	l3_flow_end(f, flow_end(f) ? flow_end(f) : abort ? "aborted" : "closed");
 }
 
 /* ---- when the connection is over ---- */
@@ -69,7 +69,7 @@ bool border_lingers(const struct flow *f)
  * arrive before it (the sender will repeat the SYN). */
 bool border_replaced(const struct flow *f, int d)
 {
-	const struct border_flow *bf = f->border;
+	const struct border_flow *bf = flow_border(f);
 	int st = border_socket_state(border_of(f), f, d), other, err = 0;
 	socklen_t len = sizeof(err);
 

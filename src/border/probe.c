@@ -44,7 +44,7 @@ bool border_probe_due(struct border_flow *bf, int to)
 {
 	uint64_t now = clock_us();
 
-	if (now - bf->silent_us[to] < bf->probe_us[to] || (bf->f->q && !pktq_dry(bf->f->q)))
+	if (now - bf->silent_us[to] < bf->probe_us[to] || (flow_queue(bf->f) && !pktq_dry(flow_queue(bf->f))))
 		return false;
 	bf->silent_us[to] = now;
 	bf->probe_us[to] = MIN(MAX(bf->probe_us[to] * 2, PROBE_FIRST_US), PROBE_MAX_US);

@@ -25,11 +25,6 @@
 #include "border_priv.h"
 #include "core/clock.h"
 
-static const struct xlate *promote_xlate(const struct flow *f)
-{
-	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
-}
-
 static bool promote_drained(const struct flow *f)
 {
 	const struct seqtrk *t = &f->trk;
@@ -46,7 +41,7 @@ static int promote_socket(struct border_flow *bf, int to, const char **step)
 	struct repair_spec spec;
 	int rc;
 
-	seqtrk_repair(&f->trk, !to, promote_xlate(f), &r);
+	seqtrk_repair(&f->trk, !to, flow_xlate(f), &r);
 	spec = (struct repair_spec){
 		.local = f->side[!to],
 		.peer = f->side[to],
@@ -116,7 +111,7 @@ static const char *promote_insert(struct border_flow *bf)
 		return rc == -EADDRNOTAVAIL || rc == -EADDRINUSE ? "address-in-use" : "socket";
 	}
 	p = (struct promoted){ .fd = { bf->fd[0], bf->fd[1] }, .src = f->side[FLOW_CLIENT], .dst = f->side[FLOW_SERVER],
-			       .tracks = f->tracks, .ops = &border_stream_ops, .owner = bf };
+			       .tracks = flow_tracks(f), .ops = &border_stream_ops, .owner = bf };
 	bf->s = stream_promote(w, fe, &p);
 	if (!bf->s) {
 		why = promote_errno(errno);
@@ -129,14 +124,15 @@ static const char *promote_insert(struct border_flow *bf)
 static void promote_go(struct border_flow *bf)
 {
 	struct flow *f = bf->f;
+	struct pktq *q = flow_queue(f);
 	const char *why;
 	int d;
 
 	/* What passes must be gone before the sockets exist: early demux would take it for theirs, and the
 	 * forwarding path drops what has a socket (kernel: ip_forward()). Our own steering turns that off (steer.c), and
 	 * the ACK that came with the first payload need not be on its way first. */
-	if (f->q && !f->gw->l3->steer && f->verdict_flush == f->q->flushes)
-		pktq_flush(f->q);
+	if (q && !f->gw->l3->steer && f->verdict_flush == (uint32_t)q->flushes)
+		pktq_flush(q);
 	why = promote_insert(bf);
 	if (why) {
 		border_drain_over(bf, why);
@@ -145,10 +141,11 @@ static void promote_go(struct border_flow *bf)
 	bf->state = BORDER_ST_CARRYING;
 	bf->fresh = true;
 	border_unwatch(bf);
-	flow_set_frontend(f, bf->frontend);
-	f->promotions++;
+	f->ext->frontend = bf->frontend;
+	f->ext->promotions++;
 	f->gw->promotions++;
-	f->refused = NULL;
+	flow_set_refused(f, NULL);
+	l3_turn_stop(f);
 	flow_set_state(f, FLOW_ST_PROMOTED);
 	border_deliver_held(bf);
 	for (d = 0; d < 2; d++)
@@ -167,14 +164,16 @@ static struct border_flow *promote_record(struct flow *f, const char *frontend, 
 {
 	struct border_flow *bf;
 
-	if (f->border)
+	const char *name;
+
+	if (flow_border(f))
 		*why = "busy";
 	else if (!promote_frontend(f->gw->l3->w, frontend))
 		*why = "no-frontend";
-	else if (!(bf = border_flow_new(f)))
+	else if (!(name = flow_name(&f->gw->l3->flows, frontend)) || !(bf = border_flow_new(f)))
 		*why = "no-memory";
 	else {
-		bf->frontend = strdup(frontend);
+		bf->frontend = name;
 		bf->els = els;
 		bf->start_us = clock_us();
 		return bf;
@@ -278,10 +277,10 @@ void border_drain_poll(struct border_flow *bf)
 		if (!seqtrk_in_flight(t, !d) || !border_probe_due(bf, d))
 			continue;
 		border_probe(f, &(struct border_probe){ .to = d,
-							.una = xlate_seq(promote_xlate(f), !d, to->ack),
+							.una = xlate_seq(flow_xlate(f), !d, to->ack),
 							.ack = from->ack, /* not more than its peer has */
 							.win = from->win,
-							.tsval = xlate_tsval(promote_xlate(f), !d, from->tsval) });
+							.tsval = xlate_tsval(flow_xlate(f), !d, from->tsval) });
 	}
 }
 
@@ -301,10 +300,8 @@ void border_drain_over(struct border_flow *bf, const char *why)
 	if (dec.act != GATEWAY_ACT_WATCH)
 		l3_decide(f, &dec);
 	/* the turn passes; the framer has not read it */
-	if (f->framing)
-		framer_lose(&f->framer, FRAMER_WHY_GAP);
-	f->framing = false;
-	if (f->hold)
+	l3_turn_stop(f);
+	if (flow_hold(f))
 		hold_forward(f);
 }
 
@@ -315,11 +312,11 @@ void border_drain_packet(struct visit *v)
 	enum seqtrk_where where;
 	enum seqtrk_res r;
 
-	border_probe_heard(f->border, v->d);
+	border_probe_heard(flow_border(f), v->d);
 	if (v->s.flags & (SEG_RST | SEG_SYN)) {
-		r = seqtrk_see(&f->trk, v->d, &v->s, promote_xlate(f));
+		r = seqtrk_see(&f->trk, v->d, &v->s, flow_xlate(f));
 		if (r == SEQTRK_RESET) {
-			border_drain_over(f->border, "rst");
+			border_drain_over(flow_border(f), "rst");
 			l3_flow_end(f, "reset");
 		}
 		l3_forward(v);
@@ -328,7 +325,7 @@ void border_drain_packet(struct visit *v)
 	where = seqtrk_where(&v->s, f->trk.side[v->d].nxt);
 	if (seg_seq_len(&v->s) == 0) {
 		/* it stands behind what is held, and must not move the edge there */
-		seqtrk_hold(&f->trk, v->d, &v->s, promote_xlate(f));
+		seqtrk_hold(&f->trk, v->d, &v->s, flow_xlate(f));
 		l3_forward(v);
 	} else if (where == SEQTRK_BELOW) {
 		l3_pass(v);
@@ -336,17 +333,17 @@ void border_drain_packet(struct visit *v)
 		/* to let all of it pass would move the cut, again and again while a sender repeats itself */
 		if (where == SEQTRK_STRADDLES)
 			l3_send_part(f, v->d, &v->s, v->s.seq, f->trk.side[v->d].nxt);
-		r = seqtrk_hold(&f->trk, v->d, &v->s, promote_xlate(f));
+		r = seqtrk_hold(&f->trk, v->d, &v->s, flow_xlate(f));
 		if (!seqtrk_acceptable(r)) {
 			l3_forward(v);
 			return;
 		}
 		if (hold_add(v) < 0) {
-			border_drain_over(f->border, "no-memory");
+			border_drain_over(flow_border(f), "no-memory");
 			l3_pass(v);
 			return;
 		}
 	}
 	if (promote_drained(f))
-		promote_go(f->border);
+		promote_go(flow_border(f));
 }

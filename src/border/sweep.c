@@ -143,7 +143,7 @@ static void sweep_reset(const struct flow *f, int d, const struct sweep_socket *
 	uint32_t una;
 	int n;
 
-	seqtrk_repair(&f->trk, !d, f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL, &r);
+	seqtrk_repair(&f->trk, !d, flow_xlate(f), &r);
 	una = r.snd_seq + (uint32_t)so->info.tcpi_bytes_acked;
 	sp = (struct seg_spec){
 		.src = f->side[!d],

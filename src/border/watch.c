@@ -73,7 +73,7 @@ void border_soon(struct border_flow *bf)
 	if (list_empty(&bf->looks) || !list_empty(&bf->soon) || bf->again)
 		return;
 	list_add_tail(&b->soon, &bf->soon);
-	if (!bf->f->q || !bf->f->q->in_batch)
+	if (!flow_queue(bf->f) || !flow_queue(bf->f)->in_batch)
 		task_queue(b->w, &b->soon_task);
 }
 

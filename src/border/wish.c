@@ -132,7 +132,7 @@ void border_wish_off(struct border_flow *bf)
 	bf->hold_client = bf->narrow = bf->again = false;
 	border_unwatch(bf);
 	border_wish_done(bf);
-	if (bf->f->hold)
+	if (flow_hold(bf->f))
 		border_deliver_held(bf);
 	border_late(bf);
 }
@@ -243,8 +243,8 @@ static void wish_calm(struct border_flow *bf)
 	struct repair_queues q[2];
 	bool late, calm;
 
-	if (bf->f->q)
-		pktq_flush(bf->f->q);
+	if (flow_queue(bf->f))
+		pktq_flush(flow_queue(bf->f));
 	if (!stream_may_leave(bf->s)) {
 		border_wish_failed(bf, stream_leave_why(bf->s) ? "closing" : "next-request");
 		return;

@@ -31,11 +31,6 @@ const char *const gateway_act_name[GATEWAY_ACT_COUNT] = {
 	[GATEWAY_ACT_REJECT] = "reject", [GATEWAY_ACT_DROP] = "drop",
 };
 
-static const struct xlate *decide_xlate(const struct flow *f)
-{
-	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
-}
-
 /* ---- ends ---- */
 
 static void decide_send_rst(struct flow *f, int to, uint32_t seq)
@@ -64,8 +59,8 @@ void l3_flow_reset(struct flow *f)
 
 	for (d = 0; d < 2; d++) {
 		/* the receiver obeys only its exact next number (RFC 5961 3.2): what it acked, and the edge */
-		uint32_t acked = xlate_seq(decide_xlate(f), !d, f->trk.side[d].ack);
-		uint32_t edge = xlate_seq(decide_xlate(f), !d, f->trk.side[!d].nxt);
+		uint32_t acked = xlate_seq(flow_xlate(f), !d, f->trk.side[d].ack);
+		uint32_t edge = xlate_seq(flow_xlate(f), !d, f->trk.side[!d].nxt);
 
 		bool has_edge = f->trk.side[!d].f & SEQTRK_F_NXT;
 
@@ -87,10 +82,10 @@ void l3_flow_end(struct flow *f, const char *how)
 {
 	if (f->state == FLOW_ST_CLOSING || f->dead)
 		return;
-	if (f->hold)
+	if (flow_hold(f))
 		hold_forward(f);
-	if (!f->end)
-		f->end = how;
+	if (!flow_end(f))
+		flow_set_end(f, how);
 	flow_set_state(f, FLOW_ST_CLOSING);
 	l3_log_end(f);
 }
@@ -99,12 +94,12 @@ void l3_flow_gone(struct flow *f, const char *how)
 {
 	if (f->dead)
 		return;
-	if ((f->border || f->sockets) && f->gw->l3->border)
+	if ((flow_border(f) || f->sockets) && f->gw->l3->border)
 		f->gw->l3->border->release(f);
-	if (f->hold)
+	if (flow_hold(f))
 		hold_drop(f);
-	if (!f->end)
-		f->end = how;
+	if (!flow_end(f))
+		flow_set_end(f, how);
 	l3_log_end(f);
 	flow_remove(f);
 }
@@ -115,13 +110,13 @@ void l3_flow_bytes(const struct flow *f, uint64_t bytes[2])
 {
 	bytes[0] = f->bytes[0];
 	bytes[1] = f->bytes[1];
-	if (f->border && f->gw->l3->border && f->gw->l3->border->carried)
+	if (flow_border(f) && f->gw->l3->border && f->gw->l3->border->carried)
 		f->gw->l3->border->carried(f, bytes);
 }
 
 void l3_promote_refused(struct flow *f, const char *why)
 {
-	f->refused = why;
+	flow_set_refused(f, why);
 	gateway_count(&f->gw->promote_failures, why);
 	l3_track_turn_over(f);
 	flow_log(f, LOG_NOTICE, "not promoted: %s", why);
@@ -130,8 +125,8 @@ void l3_promote_refused(struct flow *f, const char *why)
 void l3_offload(struct flow *f)
 {
 	f->policy = FLOW_POL_FORWARD;
-	f->framing = false;
-	if (f->xlate_by == FLOW_XLATE_DAEMON || f->has_tos) {
+	l3_turn_stop(f);
+	if (f->xlate_by == FLOW_XLATE_DAEMON || flow_has_tos(f)) {
 		/* what changes in its packets is changed here */
 		f->policy = FLOW_POL_NONE;
 		if (f->state == FLOW_ST_HELD)
@@ -141,16 +136,16 @@ void l3_offload(struct flow *f)
 		f->want_class = MARK_OFFLOADED;
 		flow_set_state(f, FLOW_ST_OFFLOADED);
 	}
-	if (f->hold)
+	if (flow_hold(f))
 		hold_forward(f);
 }
 
 void l3_unsupported(struct flow *f, const char *why)
 {
-	if (!why || f->refused)
+	if (!why || flow_refused(f))
 		return;
 	trace_step(f, "not to be promoted: %s", why);
-	f->refused = why;
+	flow_set_refused(f, why);
 	gateway_count(&f->gw->unsupported, why);
 }
 
@@ -158,12 +153,12 @@ static void decide_drop(struct flow *f, const char *how)
 {
 	l3_track_end(f);
 	f->policy = FLOW_POL_DROP;
-	f->framing = false;
-	if (f->hold)
+	l3_turn_stop(f);
+	if (flow_hold(f))
 		hold_drop(f);
 	if (f->state == FLOW_ST_HELD)
 		l3_unhold(f);
-	f->end = how;
+	flow_set_end(f, how);
 }
 
 static void decide_reject(struct flow *f)
@@ -199,19 +194,26 @@ static void decide_promote(struct flow *f, const struct gateway_decision *dec)
 		l3_offload(f);
 }
 
-/* set-mark and set-tos: from the next verdict on, both ways. */
+/* set-mark and set-tos: from the next verdict on, both ways. Without memory the connection goes on as it is. */
 static void decide_set(struct flow *f, const struct gateway_decision *dec)
 {
-	if (f->gw->conf->dry_run)
+	struct flow_ext *x;
+
+	if (f->gw->conf->dry_run || !(dec->mark_mask || dec->has_tos))
 		return;
+	x = flow_ext(f);
+	if (!x) {
+		gateway_count(&f->gw->unsupported, "no-memory");
+		return;
+	}
 	if (dec->mark_mask) {
-		f->set_mark = (f->set_mark & ~dec->mark_mask) | dec->mark;
-		f->set_mask |= dec->mark_mask;
+		x->set_mark = (x->set_mark & ~dec->mark_mask) | dec->mark;
+		x->set_mask |= dec->mark_mask;
 		f->foreign_mark = flow_mark(f, f->foreign_mark);
 	}
 	if (dec->has_tos) {
-		f->tos = dec->tos;
-		f->has_tos = true;
+		x->tos = dec->tos;
+		x->has_tos = true;
 	}
 }
 
@@ -321,7 +323,7 @@ void l3_rejudge(struct flow *f)
 		return;
 	f->recalled = false;
 	f->policy = FLOW_POL_OPEN;
-	f->framing = false;
+	l3_turn_stop(f);
 	f->last_dir = FLOW_CLIENT; /* the next turn begins when the server has spoken */
 	if (dec.act == GATEWAY_ACT_DROP || dec.act == GATEWAY_ACT_REJECT)
 		decide_drop(f, dec.act == GATEWAY_ACT_DROP ? "dropped" : "rejected"); /* no number that a reset would need is known */
@@ -342,6 +344,40 @@ static void decide_syn_reject(struct visit *v)
 	l3_flow_gone(v->f, "rejected");
 }
 
+static void decide_syn_drop(struct visit *v)
+{
+	v->f->policy = FLOW_POL_DROP;
+	flow_set_end(v->f, "dropped");
+	l3_track_end(v->f);
+	l3_drop(v);
+}
+
+/* Noted, until the handshake is done. */
+static void decide_syn_promote(struct visit *v, const struct gateway_decision *dec)
+{
+	struct flow *f = v->f;
+	const char *name = flow_name(&v->l3->flows, dec->frontend);
+
+	if (name && flow_ext(f)) {
+		f->ext->frontend = name;
+		f->ext->want_else = (uint8_t)dec->els;
+		f->policy = FLOW_POL_PROMOTE;
+		return;
+	}
+	l3_promote_refused(f, "no-memory");
+	switch (dec->els) {
+	case GATEWAY_ELSE_REJECT:
+		decide_syn_reject(v);
+		return;
+	case GATEWAY_ELSE_DROP:
+		decide_syn_drop(v);
+		return;
+	case GATEWAY_ELSE_FORWARD:
+		break;
+	}
+	l3_offload(f);
+}
+
 static void decide_syn_act(struct visit *v, const struct gateway_decision *dec)
 {
 	struct flow *f = v->f;
@@ -353,18 +389,13 @@ static void decide_syn_act(struct visit *v, const struct gateway_decision *dec)
 		l3_offload(f); /* the SYN's own verdict tells the kernel: it is the only packet of it that we see */
 		return;
 	case GATEWAY_ACT_PROMOTE:
-		f->want_frontend = strdup(dec->frontend);
-		f->want_else = (uint8_t)dec->els;
-		f->policy = FLOW_POL_PROMOTE;
+		decide_syn_promote(v, dec);
 		return;
 	case GATEWAY_ACT_REJECT:
 		decide_syn_reject(v);
 		return;
 	case GATEWAY_ACT_DROP:
-		f->policy = FLOW_POL_DROP;
-		f->end = "dropped";
-		l3_track_end(f);
-		l3_drop(v);
+		decide_syn_drop(v);
 		return;
 	case GATEWAY_ACT_COUNT:
 		break;
@@ -407,7 +438,7 @@ void l3_established(struct visit *v)
 		/* the server must have its ACK, whoever speaks next */
 		if (!v->judged)
 			l3_forward(v);
-		dec = (struct gateway_decision){ GATEWAY_ACT_PROMOTE, f->want_frontend, f->want_else };
+		dec = (struct gateway_decision){ GATEWAY_ACT_PROMOTE, f->ext->frontend, f->ext->want_else };
 		f->policy = FLOW_POL_OPEN;
 		l3_decide(f, &dec);
 	}

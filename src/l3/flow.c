@@ -3,7 +3,11 @@
  * flow.c - the table of forwarded connections
  *
  * Keyed by SipHash over both ends in canonical order (the smaller first), so one
- * lookup finds the record from either direction; a second table finds it by id.
+ * lookup finds the record from either direction. Records stand in numbered places (core/slots.h): an
+ * id finds its record without an index, and listings walk the places.
+ *
+ * What a million connections do not need all the time is not in the record: extensions and turns
+ * have pools of their own, frontends' names and static words are kept once and referred to.
  *
  * Timers. A flow has one timer at a time, of one of a few classes; all flows of a
  * gateway in the same class have the same timeout, so a list in the order of the
@@ -63,34 +67,35 @@ static uint32_t flow_hash(const struct flow_table *t, const struct addr *a, cons
 	return (uint32_t)hash_bytes(&t->l3->w->hash_key, &k, sizeof(k));
 }
 
-static uint32_t flow_hash_id(const struct flow_table *t, uint64_t id)
-{
-	return (uint32_t)hash_bytes(&t->l3->w->hash_key, &id, sizeof(id));
-}
-
 int flow_table_init(struct flow_table *t, struct l3 *l3)
 {
+	struct pools *ps = &l3->w->pools;
 	int rc;
 
-	*t = (struct flow_table){ .l3 = l3, .next_id = 1, .max = 1000000 };
-	list_init(&t->all);
+	*t = (struct flow_table){ .l3 = l3, .max = 1000000 };
 	list_init(&t->dead);
-	list_init(&t->cursors);
-	t->pool = pool_create(&l3->w->pools, "flow", sizeof(struct flow));
-	rc = htable_init(&t->by_key, FLOW_BUCKETS);
+	list_init(&t->names);
+	t->exts = pool_create(ps, "flow-ext", sizeof(struct flow_ext));
+	t->turns = pool_create(ps, "flow-turn", sizeof(struct flow_turn));
+	if (!t->exts || !t->turns)
+		return -ENOMEM;
+	rc = slots_init(&t->flows, ps, "flow", sizeof(struct flow));
 	if (rc < 0)
 		return rc;
-	rc = htable_init(&t->by_id, FLOW_BUCKETS);
+	rc = htable_init(&t->by_key, FLOW_BUCKETS);
 	if (rc < 0)
-		htable_destroy(&t->by_key);
+		slots_destroy(&t->flows);
 	return rc;
 }
+
+static void flow_names_free(struct flow_table *t);
 
 void flow_table_destroy(struct flow_table *t)
 {
 	flow_reap(t);
+	flow_names_free(t);
 	htable_destroy(&t->by_key);
-	htable_destroy(&t->by_id);
+	slots_destroy(&t->flows);
 }
 
 struct flow *flow_lookup(const struct flow_table *t, const struct addr *src, const struct addr *dst, int *side)
@@ -110,37 +115,30 @@ struct flow *flow_lookup(const struct flow_table *t, const struct addr *src, con
 
 struct flow *flow_by_id(const struct flow_table *t, uint64_t id)
 {
-	struct hnode *n = NULL;
+	struct flow *f = slots_find(&t->flows, id);
 
-	while ((n = htable_find(&t->by_id, flow_hash_id(t, id), n))) {
-		struct flow *f = container_of(n, struct flow, by_id);
-
-		if (f->id == id)
-			return f;
-	}
-	return NULL;
+	return f && f->id == id && !f->dead ? f : NULL;
 }
 
 struct flow *flow_new(struct flow_table *t, struct gateway *gw, const struct addr *src, const struct addr *dst)
 {
 	struct flow *f;
+	uint64_t id;
 
 	if (t->count >= t->max)
 		return NULL;
-	f = pool_zalloc(t->pool);
+	f = slots_zalloc(&t->flows, &id);
 	if (!f)
 		return NULL;
-	f->id = t->next_id++;
+	f->id = id;
 	f->side[FLOW_CLIENT] = *src;
 	f->side[FLOW_SERVER] = *dst;
 	f->gw = gw;
 	gw->refs++;
 	gw->flows++;
-	f->created_ms = f->touched_ms = clock_ms(t->l3->w);
+	f->created_ms = clock_ms(t->l3->w);
 	list_init(&f->tmr);
 	htable_insert(&t->by_key, &f->by_key, flow_hash(t, src, dst));
-	htable_insert(&t->by_id, &f->by_id, flow_hash_id(t, f->id));
-	list_add_tail(&t->all, &f->all);
 	t->count++;
 	t->by_state[flow_shown(f)]++;
 	gw->by_state[flow_shown(f)]++;
@@ -167,28 +165,15 @@ static struct flow_table *flow_table_of(const struct flow *f)
 	return &f->gw->l3->flows;
 }
 
-static void flow_move_cursors(struct flow_table *t, struct flow *f)
-{
-	struct flow *next = f->all.next == &t->all ? NULL : list_entry(f->all.next, struct flow, all);
-	struct flow_cursor *c;
-
-	list_for_each(c, &t->cursors, node)
-		if (c->next == f)
-			c->next = next;
-}
-
 void flow_remove(struct flow *f)
 {
 	struct flow_table *t = flow_table_of(f);
 
 	if (WARN_ON(f->dead))
 		return;
-	BUG_ON(f->hold && !hold_empty(f->hold));
+	BUG_ON(flow_hold(f) && !hold_empty(flow_hold(f)));
 	trace_over(f);
-	flow_move_cursors(t, f);
 	htable_remove(&t->by_key, &f->by_key);
-	htable_remove(&t->by_id, &f->by_id);
-	list_del(&f->all);
 	list_del(&f->tmr);
 	t->count--;
 	t->offloaded -= f->state == FLOW_ST_OFFLOADED;
@@ -196,26 +181,27 @@ void flow_remove(struct flow *f)
 	f->gw->by_state[flow_shown(f)]--;
 	f->gw->flows--;
 	f->dead = true;
-	list_add_tail(&t->dead, &f->all);
+	list_add_tail(&t->dead, &f->tmr);
 }
 
 static void flow_free(struct flow_table *t, struct flow *f)
 {
 	l3_track_end(f);
+	if (f->ext) {
+		hold_free(&f->ext->hold);
+		flow_turn_free(f);
+		pool_free(t->exts, f->ext);
+	}
 	gateway_put(f->gw);
-	hold_free(&f->hold);
-	answers_reset(&f->answers);
-	free(f->frontend);
-	free(f->want_frontend);
-	pool_free(t->pool, f);
+	slots_free(&t->flows, f->id);
 }
 
 void flow_reap(struct flow_table *t)
 {
 	struct flow *f;
 
-	while ((f = list_first(&t->dead, struct flow, all))) {
-		list_del(&f->all);
+	while ((f = list_first(&t->dead, struct flow, tmr))) {
+		list_del(&f->tmr);
 		flow_free(t, f);
 	}
 }
@@ -254,24 +240,24 @@ void flow_assert(const struct flow *f)
 	switch ((enum flow_state)f->state) {
 	case FLOW_ST_OPENING:
 	case FLOW_ST_WATCHED:
-		BUG_ON(f->border && !f->recalled);
+		BUG_ON(flow_border(f) && !f->recalled);
 		BUG_ON(f->xlate_by != FLOW_XLATE_NONE);
 		break;
 	case FLOW_ST_HELD:
-		BUG_ON(!f->hold);
+		BUG_ON(!flow_hold(f));
 		break;
 	case FLOW_ST_PROMOTED:
-		BUG_ON(!f->border);
+		BUG_ON(!flow_border(f));
 		break;
 	case FLOW_ST_LEAVING:
-		BUG_ON(!f->border || !f->hold);
+		BUG_ON(!flow_border(f) || !flow_hold(f));
 		break;
 	case FLOW_ST_TRANSLATED:
-		BUG_ON(f->border && !f->recalled);
-		BUG_ON(f->xlate_by == FLOW_XLATE_NONE);
+		BUG_ON(flow_border(f) && !f->recalled);
+		BUG_ON(f->xlate_by == FLOW_XLATE_NONE || !f->ext);
 		break;
 	case FLOW_ST_OFFLOADED:
-		BUG_ON(f->border);
+		BUG_ON(flow_border(f));
 		BUG_ON(f->xlate_by == FLOW_XLATE_DAEMON);
 		BUG_ON(f->seen != FLOW_SEEN_NONE);
 		break;
@@ -287,21 +273,24 @@ void flow_assert(const struct flow *f)
 void flow_set_timer(struct flow *f, enum flow_timer tmr)
 {
 	struct l3 *l3 = f->gw->l3;
+	uint64_t now = clock_ms(l3->w);
 
+	if (f->dead)
+		return;
 	list_del(&f->tmr);
-	f->timer = (uint8_t)tmr;
-	f->touched_ms = clock_ms(l3->w);
+	f->timer = tmr;
+	f->touched_ms = (uint32_t)now;
 	if (tmr == FLOW_TMR_NONE)
 		return;
 	list_add_tail(&f->gw->timer[tmr], &f->tmr);
-	l3_arm(l3, f->touched_ms + gateway_timeout(f->gw, tmr));
+	l3_arm(l3, now + gateway_timeout(f->gw, tmr));
 }
 
 void flow_touch(struct flow *f)
 {
-	uint64_t now = clock_ms(f->gw->l3->w);
+	uint32_t now = (uint32_t)clock_ms(f->gw->l3->w);
 
-	if (f->touched_ms == now || f->timer == FLOW_TMR_INSPECT || f->timer == FLOW_TMR_HOLD)
+	if (f->dead || f->touched_ms == now || f->timer == FLOW_TMR_INSPECT || f->timer == FLOW_TMR_HOLD)
 		return;
 	f->touched_ms = now;
 	if (f->timer == FLOW_TMR_NONE)
@@ -310,34 +299,151 @@ void flow_touch(struct flow *f)
 	list_add_tail(&f->gw->timer[f->timer], &f->tmr);
 }
 
-void flow_set_frontend(struct flow *f, const char *name)
+uint64_t flow_touched(const struct flow *f)
 {
-	if (f->frontend && strcmp(f->frontend, name) == 0)
+	uint64_t now = clock_ms(f->gw->l3->w);
+
+	return now - (uint32_t)((uint32_t)now - f->touched_ms);
+}
+
+/* ---- what not every flow has ---- */
+
+struct flow_ext *flow_ext(struct flow *f)
+{
+	if (!f->ext)
+		f->ext = pool_zalloc(flow_table_of(f)->exts);
+	return f->ext;
+}
+
+void flow_ext_trim(struct flow *f)
+{
+	static const struct flow_ext none;
+
+	if (!f->ext || memcmp(f->ext, &none, sizeof(none)) != 0)
 		return;
-	free(f->frontend);
-	f->frontend = strdup(name);
+	pool_free(flow_table_of(f)->exts, f->ext);
+	f->ext = NULL;
+}
+
+struct flow_turn *flow_turn_new(struct flow *f)
+{
+	struct flow_turn *turn = flow_ext(f) ? pool_zalloc(flow_table_of(f)->turns) : NULL;
+
+	if (turn)
+		f->ext->turn = turn;
+	else
+		flow_ext_trim(f);
+	return turn;
+}
+
+void flow_turn_free(struct flow *f)
+{
+	struct flow_turn *turn = flow_turn(f);
+
+	if (!turn)
+		return;
+	answers_reset(&turn->answers);
+	pool_free(flow_table_of(f)->turns, turn);
+	f->ext->turn = NULL;
+	flow_ext_trim(f);
+}
+
+/* ---- words and names ---- */
+
+/* There are a few dozen, each usually one literal: found by its address. */
+static uint8_t flow_word(struct flow_words *ws, const char *word)
+{
+	unsigned i;
+
+	if (!word)
+		return 0;
+	for (i = 1; i <= ws->n; i++)
+		if (ws->word[i] == word)
+			return (uint8_t)i;
+	if (ws->n < ARRAY_SIZE(ws->word) - 1) {
+		i = ++ws->n;
+		ws->word[i] = i < ARRAY_SIZE(ws->word) - 1 ? word : "other";
+	}
+	return (uint8_t)ws->n;
+}
+
+const char *flow_end(const struct flow *f)
+{
+	return flow_table_of(f)->words.word[f->end_word];
+}
+
+const char *flow_refused(const struct flow *f)
+{
+	return flow_table_of(f)->words.word[f->refused_word];
+}
+
+void flow_set_end(struct flow *f, const char *word)
+{
+	f->end_word = flow_word(&flow_table_of(f)->words, word);
+}
+
+void flow_set_refused(struct flow *f, const char *word)
+{
+	f->refused_word = flow_word(&flow_table_of(f)->words, word);
+}
+
+struct flow_name {
+	struct list node; /* struct flow_table.names, the newest first */
+	char text[];
+};
+
+const char *flow_name(struct flow_table *t, const char *name)
+{
+	struct flow_name *nm;
+
+	list_for_each(nm, &t->names, node)
+		if (strcmp(nm->text, name) == 0)
+			return nm->text;
+	nm = malloc(sizeof(*nm) + strlen(name) + 1);
+	if (!nm)
+		return NULL;
+	strcpy(nm->text, name);
+	list_add(&t->names, &nm->node);
+	return nm->text;
+}
+
+static void flow_names_free(struct flow_table *t)
+{
+	struct flow_name *nm;
+
+	while ((nm = list_first(&t->names, struct flow_name, node))) {
+		list_del(&nm->node);
+		free(nm);
+	}
+}
+
+/* ---- queues ---- */
+
+struct pktq *flow_queue(const struct flow *f)
+{
+	struct pktq *q;
+
+	list_for_each(q, &f->gw->l3->queues, node)
+		if (f->queue == q->first + 1u)
+			return q;
+	return NULL;
+}
+
+void flow_set_queue(struct flow *f, const struct pktq *q)
+{
+	f->queue = q->first + 1u;
 }
 
 /* ---- listings ---- */
 
-void flow_cursor_start(struct flow_cursor *c, struct flow_table *t)
+struct flow *flow_next(const struct flow_table *t, uint32_t *at)
 {
-	c->next = list_first(&t->all, struct flow, all);
-	list_add_tail(&t->cursors, &c->node);
-}
+	struct flow *f;
 
-struct flow *flow_cursor_next(struct flow_cursor *c, struct flow_table *t)
-{
-	struct flow *f = c->next;
-
-	if (f)
-		c->next = f->all.next == &t->all ? NULL : list_entry(f->all.next, struct flow, all);
+	do {
+		f = slots_next(&t->flows, at);
+	} while (f && f->dead);
 	return f;
-}
-
-void flow_cursor_stop(struct flow_cursor *c)
-{
-	list_del(&c->node);
 }
 
 void flow_log(struct flow *f, int level, const char *fmt, ...)

@@ -144,5 +144,5 @@ bool flow_filter_match(const struct flow_filter *ff, const struct flow *f, uint6
 	return (ff->state < 0 || ff->state == (int)flow_shown(f)) && filter_end_match(&ff->src, src) && filter_end_match(&ff->dst, dst) &&
 	       (filter_end_match(&ff->any, src) || filter_end_match(&ff->any, dst)) &&
 	       (!ff->older_ms || age >= ff->older_ms) && (!ff->younger_ms || age < ff->younger_ms) &&
-	       filter_name_match(ff->gateway, f->gw->name) && filter_name_match(ff->frontend, f->frontend ? f->frontend : "-");
+	       filter_name_match(ff->gateway, f->gw->name) && filter_name_match(ff->frontend, flow_frontend(f) ? flow_frontend(f) : "-");
 }

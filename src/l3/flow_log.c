@@ -59,7 +59,7 @@ static bool flow_log_gw(const struct flow_log *l, struct buf *out)
 
 static bool flow_log_fe(const struct flow_log *l, struct buf *out)
 {
-	return buf_printf(out, "%s", l->f->frontend ? l->f->frontend : "-");
+	return buf_printf(out, "%s", flow_frontend(l->f) ? flow_frontend(l->f) : "-");
 }
 
 static bool flow_log_up(const struct flow_log *l, struct buf *out)
@@ -79,17 +79,17 @@ static bool flow_log_age(const struct flow_log *l, struct buf *out)
 
 static bool flow_log_end(const struct flow_log *l, struct buf *out)
 {
-	return buf_printf(out, "%s", l->f->end ? l->f->end : "-");
+	return buf_printf(out, "%s", flow_end(l->f) ? flow_end(l->f) : "-");
 }
 
 static bool flow_log_promotions(const struct flow_log *l, struct buf *out)
 {
-	return buf_printf(out, "%u", l->f->promotions);
+	return buf_printf(out, "%u", flow_promotions(l->f));
 }
 
 static bool flow_log_demotions(const struct flow_log *l, struct buf *out)
 {
-	return buf_printf(out, "%u", l->f->demotions);
+	return buf_printf(out, "%u", flow_demotions(l->f));
 }
 
 static bool flow_log_id(const struct flow_log *l, struct buf *out)
@@ -99,7 +99,7 @@ static bool flow_log_id(const struct flow_log *l, struct buf *out)
 
 static bool flow_log_refused(const struct flow_log *l, struct buf *out)
 {
-	return buf_printf(out, "%s", l->f->refused ? l->f->refused : "-");
+	return buf_printf(out, "%s", flow_refused(l->f) ? flow_refused(l->f) : "-");
 }
 
 static bool flow_log_held(const struct flow_log *l, struct buf *out)
@@ -109,7 +109,7 @@ static bool flow_log_held(const struct flow_log *l, struct buf *out)
 
 static bool flow_log_packets(const struct flow_log *l, struct buf *out)
 {
-	return buf_printf(out, "%" PRIu64, l->f->packets[0] + l->f->packets[1]);
+	return buf_printf(out, "%" PRIu64, (uint64_t)l->f->packets);
 }
 
 static bool flow_log_state(const struct flow_log *l, struct buf *out)
@@ -153,8 +153,8 @@ static void flow_log_default(const struct flow_log *l, struct buf *out)
 
 	buf_printf(out, "%s > %s %s/%s promotions %u demotions %u bytes %" PRIu64 "/%" PRIu64 " %" PRIu64 "ms %s%s%s",
 		   addr_print(&f->side[FLOW_CLIENT], src), addr_print(&f->side[FLOW_SERVER], dst), f->gw->name,
-		   f->frontend ? f->frontend : "-", f->promotions, f->demotions, f->bytes[0], f->bytes[1], l->age_ms,
-		   f->end ? f->end : "-", f->refused ? " refused " : "", f->refused ? f->refused : "");
+		   flow_frontend(f) ? flow_frontend(f) : "-", flow_promotions(f), flow_demotions(f), f->bytes[0], f->bytes[1], l->age_ms,
+		   flow_end(f) ? flow_end(f) : "-", flow_refused(f) ? " refused " : "", flow_refused(f) ? flow_refused(f) : "");
 }
 
 /* HAProxy's `option tcplog`, with the gateway in the frontend's place: its manual, 8.2.2. */
@@ -164,9 +164,9 @@ static void flow_log_tcplog(const struct flow_log *l, struct buf *out)
 	char src[ADDR_STRLEN], dst[ADDR_STRLEN];
 
 	buf_printf(out, "%s %s %s/%s -/-/%" PRIu64 " %" PRIu64 " -- %u/%u/0/0/0 0/0 %s",
-		   addr_print(&f->side[FLOW_CLIENT], src), f->gw->name, f->frontend ? f->frontend : "-",
+		   addr_print(&f->side[FLOW_CLIENT], src), f->gw->name, flow_frontend(f) ? flow_frontend(f) : "-",
 		   addr_print(&f->side[FLOW_SERVER], dst), l->age_ms, f->bytes[FLOW_SERVER], f->gw->flows, f->gw->flows,
-		   f->end ? f->end : "-");
+		   flow_end(f) ? flow_end(f) : "-");
 }
 
 void l3_log_end(struct flow *f)

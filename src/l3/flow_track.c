@@ -2,7 +2,7 @@
  *
  * flow_track.c - what stick tables count of a flow
  *
- * A flow's record holds one pointer, NULL until a rule tracks something. What it
+ * A flow's extension holds one pointer, NULL until a rule tracks something. What it
  * points to is shared with the stream that the flow is promoted into: a connection
  * is counted once, however often it changes between L3 and L7.
  *
@@ -21,12 +21,12 @@
 
 void l3_track_session(struct flow *f)
 {
-	stk_tracks_event(f->tracks, STK_EV_SESSION);
+	stk_tracks_event(flow_tracks(f), STK_EV_SESSION);
 }
 
 void l3_track_bytes(struct flow *f)
 {
-	struct stk_tracks *tr = f->tracks;
+	struct stk_tracks *tr = flow_tracks(f);
 	uint64_t bytes[2];
 
 	if (!tr)
@@ -40,7 +40,7 @@ void l3_track_bytes(struct flow *f)
 
 void l3_track_request(struct flow *f)
 {
-	struct stk_tracks *tr = f->tracks;
+	struct stk_tracks *tr = flow_tracks(f);
 
 	if (!tr || tr->req_counted)
 		return;
@@ -52,13 +52,15 @@ void l3_track_request(struct flow *f)
 
 void l3_track_requested(struct flow *f)
 {
-	if (f->tracks)
-		f->tracks->req_counted = true;
+	struct stk_tracks *tr = flow_tracks(f);
+
+	if (tr)
+		tr->req_counted = true;
 }
 
 void l3_track_turn_over(struct flow *f)
 {
-	struct stk_tracks *tr = f->tracks;
+	struct stk_tracks *tr = flow_tracks(f);
 
 	if (!tr)
 		return;
@@ -69,17 +71,20 @@ void l3_track_turn_over(struct flow *f)
 
 void l3_track_take(struct flow *f, struct stk_tracks **tr)
 {
-	if (f->tracks || !*tr) {
+	if (flow_tracks(f) || !*tr || !flow_ext(f)) {
 		stk_tracks_put(tr); /* the same, as a rule */
 		return;
 	}
-	f->tracks = *tr;
+	f->ext->tracks = *tr;
 	*tr = NULL;
-	l3_flow_bytes(f, f->tracks->bytes);
+	l3_flow_bytes(f, f->ext->tracks->bytes);
 }
 
 void l3_track_end(struct flow *f)
 {
+	if (!flow_tracks(f))
+		return;
 	l3_track_bytes(f);
-	stk_tracks_put(&f->tracks);
+	stk_tracks_put(&f->ext->tracks);
+	flow_ext_trim(f);
 }

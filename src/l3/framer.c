@@ -43,7 +43,7 @@
 
 #define FRAMER_F_ASKS (FRAMER_F_UPGRADE | FRAMER_F_CONNECT)
 
-static_assert(sizeof(struct framer) <= 48, "embedded in each flow");
+static_assert(sizeof(struct framer) <= 32, "one per turn under way");
 
 const char *const framer_st_name[FRAMER_ST_COUNT] = {
 	[FRAMER_ST_START] = "start",     [FRAMER_ST_TURN] = "turn", [FRAMER_ST_READY] = "ready",
@@ -63,7 +63,6 @@ static void framer_set_state(struct framer *fr, enum framer_st st)
 	fr->state = (uint8_t)st;
 	switch (st) {
 	case FRAMER_ST_TURN:
-		fr->turns++;
 		fr->scan = (struct h1_scan){ 0 };
 		fr->flags &= (uint8_t)~FRAMER_F_SPOKE;
 		break;
@@ -96,7 +95,7 @@ void framer_init(struct framer *fr)
 
 void framer_resume(struct framer *fr, enum framer_resume how, const struct h1_body *body)
 {
-	*fr = (struct framer){ .turns = fr->turns };
+	*fr = (struct framer){ 0 };
 	if (how == FRAMER_RESUME_BODY && body->kind == H1_BODY_TUNNEL)
 		how = FRAMER_RESUME_TUNNEL;
 	if (how == FRAMER_RESUME_TUNNEL) {
@@ -109,6 +108,33 @@ void framer_resume(struct framer *fr, enum framer_resume how, const struct h1_bo
 	} else {
 		framer_set_state(fr, FRAMER_ST_IDLE);
 	}
+}
+
+/* ---- at rest ---- */
+
+uint8_t framer_rest(const struct framer *fr)
+{
+	uint8_t spoke = fr->flags & FRAMER_F_SPOKE ? FRAMER_REST_SPOKE : 0;
+
+	switch ((enum framer_st)fr->state) {
+	case FRAMER_ST_START: return FRAMER_REST_START | spoke;
+	case FRAMER_ST_IDLE: return fr->blank ? 0 : FRAMER_REST_IDLE | spoke;
+	case FRAMER_ST_OPAQUE: return FRAMER_REST_OPAQUE | spoke;
+	default: return 0;
+	}
+}
+
+void framer_wake(struct framer *fr, uint8_t rest)
+{
+	static const struct framer at[] = {
+		[FRAMER_REST_START] = { .state = FRAMER_ST_START },
+		[FRAMER_REST_IDLE] = { .state = FRAMER_ST_IDLE, .flags = FRAMER_F_HTTP },
+		[FRAMER_REST_OPAQUE] = { .state = FRAMER_ST_OPAQUE, .flags = FRAMER_F_OPAQUE },
+	};
+
+	*fr = at[rest & 3];
+	if (rest & FRAMER_REST_SPOKE)
+		fr->flags |= FRAMER_F_SPOKE;
 }
 
 /* ---- judging a turn ---- */

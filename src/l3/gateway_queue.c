@@ -78,16 +78,15 @@ void gateway_queue_commit(struct gateway *gw)
 /* A flow may have packets in this queue, or wait for it to run dry: let go of them. */
 static void queue_quit(struct l3 *l3, struct pktq *q)
 {
-	struct flow *f, *tmp;
+	struct flow *f;
+	uint32_t at = 0;
 
-	list_for_each_safe(f, tmp, &l3->flows.all, all) {
-		if (f->q == q)
-			f->q = NULL;
-		else if (!hold_uses(f->hold, q))
+	while ((f = flow_next(&l3->flows, &at))) {
+		if (f->queue != q->first + 1u && !hold_uses(flow_hold(f), q))
 			continue;
-		if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT)
+		if (f->state == FLOW_ST_HELD && flow_hold(f)->why == HOLD_INSPECT)
 			l3_turn_judge(f, true);
-		if (f->border) /* it may have been promoted just now */
+		if (flow_border(f)) /* it may have been promoted just now */
 			l3->border->timeout(f);
 	}
 }

@@ -87,6 +87,22 @@ int gateway_matches(struct gateway *gw, const struct addr *src, const struct add
 	return 0;
 }
 
+/* Rules may track what they like; without memory they track nothing. Followed by gateway_ctx_over(). */
+static struct stk_tracks **gateway_tracks(struct gateway *gw, struct flow *f)
+{
+	if (!gw->l3->w->tables)
+		return NULL;
+	if (flow_ext(f))
+		return &f->ext->tracks;
+	gateway_count(&gw->unsupported, "no-memory");
+	return NULL;
+}
+
+static void gateway_ctx_over(struct flow *f)
+{
+	flow_ext_trim(f);
+}
+
 static void gateway_ctx(struct gateway *gw, struct flow *f, struct policy_ctx *ctx, struct gateway_decision *dec)
 {
 	struct l3 *l3 = gw->l3;
@@ -99,11 +115,11 @@ static void gateway_ctx(struct gateway *gw, struct flow *f, struct policy_ctx *c
 		.dst = &f->side[FLOW_SERVER],
 		.in_if = gateway_ifname(l3, f->in_if),
 		.fe_name = gw->name,
-		.promotions = f->promotions,
+		.promotions = flow_promotions(f),
 		.res_final = true,
 		.tmp = &l3->tmp,
 		.owner = dec,
-		.tracks = l3->w->tables ? &f->tracks : NULL,
+		.tracks = gateway_tracks(gw, f),
 	};
 }
 
@@ -118,6 +134,7 @@ bool gateway_judge_syn(struct gateway *gw, struct flow *f, struct gateway_decisi
 	gateway_ctx(gw, f, &ctx, out);
 	ctx.req_final = true;
 	ret = rule_set_run(&gw->conf->conn, &ctx, NULL, NULL);
+	gateway_ctx_over(f);
 	return ret == ACT_RET_STOP || ret == ACT_RET_DONE;
 }
 
@@ -137,6 +154,7 @@ bool gateway_judge_blind(struct gateway *gw, struct flow *f, struct gateway_deci
 	gateway_ctx(gw, f, &ctx, out);
 	ctx.repeats = true;
 	ret = rule_set_run(&gw->conf->content, &ctx, NULL, NULL);
+	gateway_ctx_over(f);
 	if (ret == ACT_RET_WAIT)
 		return false;
 	if (ret != ACT_RET_STOP && ret != ACT_RET_DONE)
@@ -147,7 +165,7 @@ bool gateway_judge_blind(struct gateway *gw, struct flow *f, struct gateway_deci
 /* Rules are asked again with every packet: what was counted for this turn is not counted again. */
 static void gateway_repeat(const struct gateway *gw, const struct flow *f, struct policy_ctx *ctx)
 {
-	const struct stk_tracks *tr = f->tracks;
+	const struct stk_tracks *tr = flow_tracks(f);
 
 	if (!tr || tr->judged_by != gw->conf || !tr->judged)
 		return;
@@ -169,10 +187,13 @@ bool gateway_judge_turn(struct gateway *gw, struct flow *f, struct str payload, 
 	ctx.req = head;
 	ctx.req_final = final;
 	ret = rule_set_run(&gw->conf->content, &ctx, &from, NULL);
+	gateway_ctx_over(f);
 	if (ret == ACT_RET_WAIT && !final) {
-		if (f->tracks) {
-			f->tracks->judged = from;
-			f->tracks->judged_by = gw->conf;
+		struct stk_tracks *tr = flow_tracks(f);
+
+		if (tr) {
+			tr->judged = from;
+			tr->judged_by = gw->conf;
 		}
 		return false;
 	}

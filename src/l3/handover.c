@@ -120,19 +120,19 @@ static void handover_agreed(const struct flow *f, struct ct_entry *e, int orig)
 
 static bool handover_plain(const struct flow *f)
 {
-	return f->xl.delta[0] == 0 && f->xl.delta[1] == 0;
+	return f->ext->xl.delta[0] == 0 && f->ext->xl.delta[1] == 0;
 }
 
 /* Policy said its last word. Where it did not, a connection is watched on, as before its promotion. */
 static bool handover_decided(const struct flow *f)
 {
-	return (f->policy == FLOW_POL_FORWARD || f->policy == FLOW_POL_NONE) && !f->gw->conf->dry_run && !f->has_tos;
+	return (f->policy == FLOW_POL_FORWARD || f->policy == FLOW_POL_NONE) && !f->gw->conf->dry_run && !flow_has_tos(f);
 }
 
 bool handover_wanted(const struct flow *f)
 {
-	return !f->dead && f->state == FLOW_ST_TRANSLATED && f->xlate_by == FLOW_XLATE_DAEMON && !f->recalled && !f->border &&
-	       !f->no_handover && f->policy != FLOW_POL_DROP && xlate_settled(&f->xl) &&
+	return !f->dead && f->state == FLOW_ST_TRANSLATED && f->xlate_by == FLOW_XLATE_DAEMON && !f->recalled && !flow_border(f) &&
+	       !f->ext->no_handover && f->policy != FLOW_POL_DROP && xlate_settled(&f->ext->xl) &&
 	       !((f->trk.side[0].f | f->trk.side[1].f) & SEQTRK_F_FIN) && !(f->trk.f & SEQTRK_C_RST) &&
 	       (handover_plain(f) || (handover_decided(f) && f->gw->l3->kernel_xlate));
 }
@@ -141,7 +141,7 @@ bool handover_wanted(const struct flow *f)
 static void handover_watch(struct flow *f)
 {
 	f->xlate_by = FLOW_XLATE_NONE;
-	xlate_drop_floors(&f->xl);
+	xlate_drop_floors(&f->ext->xl);
 	f->want_class = f->gw->conf->block ? MARK_HARD : MARK_OURS;
 	flow_set_state(f, FLOW_ST_WATCHED);
 }
@@ -160,14 +160,14 @@ static int handover_kernel(struct flow *f)
 	for (d = 0; d < 2; d++) {
 		int side = d == 0 ? orig : !orig;
 
-		e.adjust[d] = xlate_delta(&f->xl, side);
+		e.adjust[d] = xlate_delta(flow_xlate(f), side);
 		at[d] = f->trk.side[side].nxt - HANDOVER_PAST;
 	}
 	handover_agreed(f, &e, orig);
 	rc = handover_replace(f, &e, at);
 	if (rc == 0) {
 		f->xlate_by = FLOW_XLATE_KERNEL;
-		f->adjusted = true;
+		f->ext->adjusted = true;
 	}
 	return rc;
 }
@@ -185,12 +185,12 @@ void handover_now(struct flow *f)
 	else
 		rc = handover_kernel(f);
 	if (rc < 0) {
-		f->no_handover = rc != -ENOENT; /* that was flushed just now */
+		f->ext->no_handover = rc != -ENOENT; /* that was flushed just now */
 		trace_step(f, "not handed over: %s", strerror(-rc));
 		return;
 	}
 	trace_step(f, "the kernel's%s", f->xlate_by == FLOW_XLATE_KERNEL ? ", translated there" : "");
-	xlate_drop_floors(&f->xl);
+	xlate_drop_floors(&f->ext->xl);
 	f->seen = FLOW_SEEN_NONE;
 	f->want_class = MARK_OFFLOADED;
 	if (f->xlate_by == FLOW_XLATE_KERNEL)

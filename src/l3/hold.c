@@ -18,17 +18,19 @@ const char *const hold_why_name[] = { [HOLD_INSPECT] = "inspect", [HOLD_DRAIN] =
 
 int hold_start(struct flow *f, enum hold_why why)
 {
-	struct hold *h = f->hold;
+	struct hold *h = flow_hold(f);
 
 	if (!h) {
-		h = calloc(1, sizeof(*h));
-		if (!h)
+		h = flow_ext(f) ? calloc(1, sizeof(*h)) : NULL;
+		if (!h) {
+			flow_ext_trim(f);
 			return -ENOMEM;
+		}
 		list_init(&h->side[0]);
 		list_init(&h->side[1]);
 		h->total = &f->gw->l3->held_bytes;
 		h->since_us = clock_us();
-		f->hold = h;
+		f->ext->hold = h;
 	}
 	h->why = why;
 	return 0;
@@ -53,7 +55,7 @@ static struct list *hold_place(struct hold *h, int d, const struct seg *s)
 
 int hold_add(struct visit *v)
 {
-	struct hold *h = v->f->hold;
+	struct hold *h = flow_hold(v->f);
 	struct list *pos;
 	struct held *e;
 
@@ -85,68 +87,58 @@ int hold_add(struct visit *v)
 	return 0;
 }
 
-/* Walks the run of gapless payload from *seq; each piece is handed to <fn>. */
-static void hold_walk(const struct hold *h, int d, uint32_t *seq, bool *fin,
-		      void (*fn)(void *arg, const char *p, size_t n), void *arg)
-{
-	struct held *e;
-
-	list_for_each(e, &h->side[d], node) {
-		struct str pl = seg_payload(&e->s);
-		uint32_t start = seg_data_seq(&e->s), end = start + (uint32_t)pl.n;
-
-		if (seq_gt(start, *seq))
-			break;
-		if (seq_gt(end, *seq)) {
-			uint32_t skip = *seq - start;
-
-			if (fn)
-				fn(arg, pl.p + skip, pl.n - skip);
-			*seq = end;
-		}
-		if ((e->s.flags & SEG_FIN) && end == *seq)
-			*fin = true;
-	}
-}
-
+/* Payload in one piece: a view while it is one packet's, else collected. */
 struct hold_sink {
-	struct str first;
+	struct str run;
 	unsigned pieces;
 	struct buf *scratch;
 };
 
-static void hold_collect(void *arg, const char *p, size_t n)
+static bool hold_collect(struct hold_sink *k, const char *p, size_t n)
 {
-	struct hold_sink *k = arg;
-
 	if (k->pieces++ == 0) {
-		k->first = str_n(p, n);
-		return;
+		k->run = str_n(p, n);
+		return true;
 	}
 	if (k->pieces == 2) {
 		buf_reset(k->scratch);
-		buf_put_grow(k->scratch, k->first.p, k->first.n);
+		if (!buf_put_try(k->scratch, k->run.p, k->run.n))
+			return false;
 	}
-	buf_put_grow(k->scratch, p, n);
+	if (!buf_put_try(k->scratch, p, n))
+		return false;
+	k->run = buf_str(k->scratch);
+	return true;
 }
 
-struct str hold_payload(struct flow *f, int d, uint32_t seq, bool *fin)
+int hold_payload(struct flow *f, int d, uint32_t seq, struct str *run, bool *fin)
 {
 	struct hold_sink k = { .scratch = &f->gw->l3->scratch };
+	struct hold *h = flow_hold(f);
+	struct held *e;
 
 	*fin = false;
-	if (f->hold)
-		hold_walk(f->hold, d, &seq, fin, hold_collect, &k);
-	return k.pieces > 1 ? buf_str(k.scratch) : k.first;
-}
+	*run = STR_NULL;
+	if (!h)
+		return 0;
+	list_for_each(e, &h->side[d], node) {
+		struct str pl = seg_payload(&e->s);
+		uint32_t start = seg_data_seq(&e->s), end = start + (uint32_t)pl.n;
 
-uint32_t hold_run_end(const struct flow *f, int d, uint32_t seq)
-{
-	bool fin = false;
+		if (seq_gt(start, seq))
+			break;
+		if (seq_gt(end, seq)) {
+			uint32_t skip = seq - start;
 
-	if (f->hold)
-		hold_walk(f->hold, d, &seq, &fin, NULL, NULL);
-	return seq + fin;
+			if (!hold_collect(&k, pl.p + skip, pl.n - skip))
+				return -ENOMEM;
+			seq = end;
+		}
+		if ((e->s.flags & SEG_FIN) && end == seq)
+			*fin = true;
+	}
+	*run = k.run;
+	return 0;
 }
 
 bool hold_uses(const struct hold *h, const struct pktq *q)
@@ -163,7 +155,7 @@ bool hold_uses(const struct hold *h, const struct pktq *q)
 
 bool hold_pop(struct flow *f, int d, struct visit *v, struct held **out)
 {
-	struct hold *h = f->hold;
+	struct hold *h = flow_hold(f);
 	struct held *e = h ? list_first(&h->side[d], struct held, node) : NULL;
 
 	if (!e)
@@ -198,7 +190,7 @@ static void hold_release(struct flow *f, void (*fn)(struct visit *v))
 			fn(&v);
 			hold_done(h);
 		}
-	hold_free(&f->hold);
+	hold_over(f);
 }
 
 void hold_forward(struct flow *f)
@@ -209,6 +201,14 @@ void hold_forward(struct flow *f)
 void hold_drop(struct flow *f)
 {
 	hold_release(f, l3_drop);
+}
+
+void hold_over(struct flow *f)
+{
+	if (!flow_hold(f))
+		return;
+	hold_free(&f->ext->hold);
+	flow_ext_trim(f);
 }
 
 void hold_free(struct hold **h)

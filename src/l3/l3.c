@@ -78,7 +78,7 @@ static void l3_expire(struct flow *f)
 		l3_turn_judge(f, true);
 		break;
 	case FLOW_TMR_HOLD:
-		if (f->hold && f->hold->why == HOLD_INSPECT)
+		if (flow_hold(f) && flow_hold(f)->why == HOLD_INSPECT)
 			l3_turn_judge(f, true);
 		else if (f->gw->l3->border)
 			f->gw->l3->border->timeout(f);
@@ -102,7 +102,7 @@ static uint64_t l3_tick_list(struct gateway *gw, enum flow_timer tmr, unsigned *
 	struct flow *f;
 
 	while ((f = list_first(&gw->timer[tmr], struct flow, tmr))) {
-		uint64_t at = f->touched_ms + gateway_timeout(gw, tmr);
+		uint64_t at = flow_touched(f) + gateway_timeout(gw, tmr);
 
 		if (at > now)
 			return at;
@@ -174,11 +174,12 @@ int l3_worker_init(struct worker *w)
 static void l3_end_flows(struct l3 *l3)
 {
 	struct flow *f;
+	uint32_t at = 0;
 
-	while ((f = list_first(&l3->flows.all, struct flow, all))) {
-		if (f->hold)
+	while ((f = flow_next(&l3->flows, &at))) {
+		if (flow_hold(f))
 			hold_forward(f);
-		if (f->xlate_by == FLOW_XLATE_DAEMON && !f->border)
+		if (f->xlate_by == FLOW_XLATE_DAEMON && !flow_border(f))
 			l3_flow_reset(f);
 		l3_flow_gone(f, "stopped");
 	}
@@ -191,8 +192,9 @@ static unsigned l3_adjusted(const struct l3 *l3)
 	unsigned n = 0, looks = L3_END_LOOKS;
 	const struct flow *f;
 	struct ct_entry e;
+	uint32_t at = 0;
 
-	list_for_each(f, &l3->flows.all, all) {
+	while ((f = flow_next(&l3->flows, &at))) {
 		if (f->state != FLOW_ST_OFFLOADED || f->xlate_by != FLOW_XLATE_KERNEL || !l3->ct)
 			continue;
 		if (looks-- == 0)

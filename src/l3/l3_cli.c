@@ -2,8 +2,7 @@
  *
  * l3_cli.c - show flow, show gateway, kill flow, and l3's lines of show info
  *
- * Listings of flows keep their place with a cursor that moves on when the flow it
- * stands at goes away. Keys of the JSON are a promise (reg-tests/netns/12-contract.sh); more may follow them.
+ * Listings of flows keep their place by its number (flow_next()). Keys of the JSON are a promise (reg-tests/netns/12-contract.sh); more may follow them.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -43,19 +42,19 @@ static void l3_cli_flow_json(struct cli_ctx *ctx, const struct flow *f)
 	json_str(j, "state", str_c(flow_state_name[flow_shown(f)]));
 	json_str(j, "src", str_c(addr_print(&f->side[FLOW_CLIENT], src)));
 	json_str(j, "dst", str_c(addr_print(&f->side[FLOW_SERVER], dst)));
-	json_str(j, "frontend", str_c(f->frontend ? f->frontend : ""));
-	json_uint(j, "promotions", f->promotions);
-	json_uint(j, "demotions", f->demotions);
-	json_int(j, "delta_c2s", xlate_delta(&f->xl, FLOW_CLIENT));
-	json_int(j, "delta_s2c", xlate_delta(&f->xl, FLOW_SERVER));
-	json_uint(j, "packets", f->packets[0] + f->packets[1]);
+	json_str(j, "frontend", str_c(flow_frontend(f) ? flow_frontend(f) : ""));
+	json_uint(j, "promotions", flow_promotions(f));
+	json_uint(j, "demotions", flow_demotions(f));
+	json_int(j, "delta_c2s", xlate_delta(flow_xlate(f), FLOW_CLIENT));
+	json_int(j, "delta_s2c", xlate_delta(flow_xlate(f), FLOW_SERVER));
+	json_uint(j, "packets", (uint64_t)f->packets);
 	json_uint(j, "bytes", bytes[0] + bytes[1]);
 	json_uint(j, "age_ms", l3_cli_age(f));
 	json_str(j, "seen", str_c(l3_cli_seen[f->seen]));
 	json_str(j, "xlate", str_c(l3_cli_xlate[f->xlate_by]));
-	json_uint(j, "held", f->hold ? f->hold->count : 0);
+	json_uint(j, "held", flow_hold(f) ? flow_hold(f)->count : 0);
 	json_uint(j, "held_us", f->held_us);
-	json_str(j, "refused", str_c(f->refused ? f->refused : ""));
+	json_str(j, "refused", str_c(flow_refused(f) ? flow_refused(f) : ""));
 	json_obj_close(j);
 }
 
@@ -69,9 +68,9 @@ static void l3_cli_flow_text(struct cli_ctx *ctx, const struct flow *f)
 			"%" PRIu64 ": gw=%s state=%s src=%s dst=%s fe=%s promotions=%u demotions=%u delta_c2s=%d delta_s2c=%d "
 			"packets=%" PRIu64 " bytes=%" PRIu64 " age=%" PRIu64 "ms%s%s\n",
 			f->id, f->gw->name, flow_state_name[flow_shown(f)], addr_print(&f->side[FLOW_CLIENT], src),
-			addr_print(&f->side[FLOW_SERVER], dst), f->frontend ? f->frontend : "-", f->promotions, f->demotions,
-			xlate_delta(&f->xl, FLOW_CLIENT), xlate_delta(&f->xl, FLOW_SERVER), f->packets[0] + f->packets[1],
-			bytes[0] + bytes[1], l3_cli_age(f), f->refused ? " refused=" : "", f->refused ? f->refused : "");
+			addr_print(&f->side[FLOW_SERVER], dst), flow_frontend(f) ? flow_frontend(f) : "-", flow_promotions(f), flow_demotions(f),
+			xlate_delta(flow_xlate(f), FLOW_CLIENT), xlate_delta(flow_xlate(f), FLOW_SERVER), (uint64_t)f->packets,
+			bytes[0] + bytes[1], l3_cli_age(f), flow_refused(f) ? " refused=" : "", flow_refused(f) ? flow_refused(f) : "");
 }
 
 static void l3_cli_flow(struct cli_ctx *ctx, const struct flow *f)
@@ -97,7 +96,7 @@ struct flow *l3_cli_find(struct cli_ctx *ctx, const char *word)
 
 /* A listing under way. */
 struct l3_cli_list {
-	struct flow_cursor cursor;
+	uint32_t at;               /* flow_next() */
 	struct flow_filter filter;
 };
 
@@ -133,7 +132,6 @@ static enum cli_ret l3_cli_show_flow(struct cli_ctx *ctx)
 	}
 	if (ctx->json)
 		json_arr_open(&ctx->j, NULL);
-	flow_cursor_start(&l->cursor, &ctx->w->l3->flows);
 	ctx->priv = l;
 	return CLI_MORE;
 }
@@ -146,7 +144,7 @@ static enum cli_ret l3_cli_show_flow_io(struct cli_ctx *ctx)
 
 	/* a filter may pass over many before one is shown */
 	while (ctx->out->data < CLI_CHUNK && looked++ < L3_CLI_FLOWS) {
-		struct flow *f = flow_cursor_next(&l->cursor, &ctx->w->l3->flows);
+		struct flow *f = flow_next(&ctx->w->l3->flows, &l->at);
 
 		if (!f) {
 			if (ctx->json)
@@ -165,7 +163,6 @@ static void l3_cli_show_flow_release(struct cli_ctx *ctx)
 
 	if (!l)
 		return;
-	flow_cursor_stop(&l->cursor);
 	free(l);
 	ctx->priv = NULL;
 }
@@ -380,8 +377,8 @@ static enum cli_ret l3_cli_kill_flow(struct cli_ctx *ctx)
 		return CLI_DONE;
 	if (f->state == FLOW_ST_OFFLOADED)
 		return cli_err(ctx, "Flow %s is offloaded: its sequence numbers are not known.", ctx->args[2]);
-	f->end = "killed";
-	if (f->border) {
+	flow_set_end(f, "killed");
+	if (flow_border(f)) {
 		f->gw->l3->border->kill(f);
 		return CLI_DONE;
 	}

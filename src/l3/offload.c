@@ -146,9 +146,7 @@ void offload_rejudge(struct l3 *l3)
 {
 	struct offload *o = &l3->offload;
 
-	if (o->rejudging)
-		flow_cursor_stop(&o->cursor);
-	flow_cursor_start(&o->cursor, &l3->flows);
+	o->rejudge_at = 0;
 	o->rejudging = true;
 	l3_arm(l3, clock_ms(l3->w));
 }
@@ -157,7 +155,6 @@ static void offload_rejudge_over(struct l3 *l3)
 {
 	struct gateway *gw;
 
-	flow_cursor_stop(&l3->offload.cursor);
 	l3->offload.rejudging = false;
 	list_for_each(gw, &l3->gateways, node)
 		gw->rejudge = false;
@@ -169,7 +166,7 @@ static bool offload_rejudge_some(struct l3 *l3)
 	unsigned looked, asked = 0;
 
 	for (looked = 0; looked < OFFLOAD_REJUDGE_PASS && asked < OFFLOAD_REJUDGE; looked++) {
-		struct flow *f = flow_cursor_next(&l3->offload.cursor, &l3->flows);
+		struct flow *f = flow_next(&l3->flows, &l3->offload.rejudge_at);
 
 		if (!f)
 			return true;

@@ -46,9 +46,9 @@ static int part_send(struct flow *f, int d, const struct seg *from, uint32_t seq
 	if (seg_parse(&s, pkt, (uint32_t)hdr + n, (uint32_t)hdr + n) != SEG_OK)
 		return -EBADMSG;
 	seg_set_seq(&s, seq);
-	seqtrk_see(&f->trk, d, &s, f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL);
+	seqtrk_see(&f->trk, d, &s, flow_xlate(f));
 	if (f->xlate_by == FLOW_XLATE_DAEMON)
-		xlate_apply(&f->xl, d, &s);
+		xlate_apply(flow_xlate(f), d, &s);
 	rc = seg_checksum(&s);
 	return rc < 0 ? rc : inject_wire(f->gw->l3->inject, pkt, s.len, f->foreign_mark, f->want_class);
 }

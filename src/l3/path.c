@@ -23,11 +23,6 @@
 
 #define PATH_SYN_STALE_MS 1000 /* a handshake that takes longer has lost a packet, or has no other end */
 
-static const struct xlate *path_xlate(const struct flow *f)
-{
-	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
-}
-
 /* ---- packets without a record ---- */
 
 /* Its sender is told that there is no such connection. */
@@ -75,7 +70,7 @@ static struct flow *path_record_syn(struct visit *v, struct gateway *gw)
 	if (f)
 		return f;
 	old = list_first(&gw->timer[FLOW_TMR_SYN], struct flow, tmr);
-	if (!old || clock_ms(v->l3->w) - old->touched_ms < PATH_SYN_STALE_MS)
+	if (!old || clock_ms(v->l3->w) - flow_touched(old) < PATH_SYN_STALE_MS)
 		return NULL;
 	gw->evicted++;
 	l3_flow_gone(old, "evicted");
@@ -92,11 +87,11 @@ static void path_new_flow(struct visit *v, struct gateway *gw)
 	}
 	v->f = f;
 	v->d = FLOW_CLIENT;
-	f->q = v->q;
+	flow_set_queue(f, v->q);
 	f->in_if = v->p->in_if;
 	f->out_if = v->p->out_if;
 	f->foreign_mark = flow_mark(f, mark_foreign(v->p->mark, v->l3->mark_mask));
-	f->packets[FLOW_CLIENT]++;
+	f->packets++;
 	f->bytes[FLOW_CLIENT] += v->s.data_len;
 	f->mark_class = f->want_class = gw->conf->block ? MARK_HARD : MARK_OURS;
 	seqtrk_init(&f->trk, &v->s);
@@ -143,11 +138,11 @@ static void path_blind(struct visit *v, struct gateway *gw, bool from_client, co
 	}
 	v->f = f;
 	v->d = from_client ? FLOW_CLIENT : FLOW_SERVER;
-	f->q = v->q;
+	flow_set_queue(f, v->q);
 	f->in_if = from_client ? v->p->in_if : v->p->out_if;
 	f->out_if = from_client ? v->p->out_if : v->p->in_if;
 	f->foreign_mark = flow_mark(f, mark_foreign(v->p->mark, v->l3->mark_mask));
-	f->packets[v->d]++;
+	f->packets++;
 	f->bytes[v->d] += v->s.data_len;
 	f->mark_class = MARK_NONE;
 	f->want_class = gw->conf->block ? MARK_HARD : MARK_OURS;
@@ -269,10 +264,10 @@ void l3_watch(struct visit *v)
 		return;
 	/* A pure ACK stands behind what is held of its side, and must not move the edge there; nor over bytes that
 	 * policy has yet to see, for it would not be asked about what then seems to be repeated. */
-	if ((f->hold || l3_turn_wanted(f)) && seg_is_pure_ack(&v->s))
-		r = seqtrk_hold(&f->trk, v->d, &v->s, path_xlate(f));
+	if ((flow_hold(f) || l3_turn_wanted(f)) && seg_is_pure_ack(&v->s))
+		r = seqtrk_hold(&f->trk, v->d, &v->s, flow_xlate(f));
 	else
-		r = seqtrk_see(&f->trk, v->d, &v->s, path_xlate(f));
+		r = seqtrk_see(&f->trk, v->d, &v->s, flow_xlate(f));
 	if (r == SEQTRK_NEW_SYN) {
 		path_reborn(v);
 		return;
@@ -296,9 +291,9 @@ static bool path_is_reborn(const struct visit *v)
 
 	if ((v->s.flags & (SEG_SYN | SEG_ACK)) != SEG_SYN)
 		return false;
-	if (v->f->sockets || v->f->border)
+	if (v->f->sockets || flow_border(v->f))
 		return !border || border->replaced(v->f, v->d);
-	return seqtrk_judge(&v->f->trk, v->d, &v->s, path_xlate(v->f)) == SEQTRK_NEW_SYN;
+	return seqtrk_judge(&v->f->trk, v->d, &v->s, flow_xlate(v->f)) == SEQTRK_NEW_SYN;
 }
 
 /* The kernel translates the flow, but for this packet: it had another entry, from before the handover (what is queued by class
@@ -310,7 +305,7 @@ static void path_translated(struct visit *v)
 		l3_watch(v);
 		return;
 	}
-	xlate_apply(&v->f->xl, v->d, &v->s);
+	xlate_apply(flow_xlate(v->f), v->d, &v->s);
 	l3_accept(v);
 }
 
@@ -353,7 +348,7 @@ static void path_closing(struct visit *v)
  * comes first, so that tracker and policy judge what the receiver will get. */
 static void path_lift(struct visit *v)
 {
-	const struct xlate *x = &v->f->xl;
+	const struct xlate *x = flow_xlate(v->f);
 	const struct xlate_floor *fl = &x->floor[v->d];
 
 	if (!fl->has_ack || (v->s.flags & (SEG_ACK | SEG_RST)) != SEG_ACK || !seq_lt(xlate_ack(x, v->d, v->s.ack), fl->ack))
@@ -367,7 +362,7 @@ void l3_flow_packet(struct visit *v)
 	struct flow *f = v->f;
 
 	if (f->xlate_by == FLOW_XLATE_DAEMON) {
-		xlate_note(&f->xl, v->d, &v->s);
+		xlate_note(flow_xlate(f), v->d, &v->s);
 		path_lift(v);
 	}
 	switch ((enum flow_state)f->state) {
@@ -379,7 +374,7 @@ void l3_flow_packet(struct visit *v)
 			v->l3->border->packet(v);
 		return;
 	case FLOW_ST_HELD:
-		if (f->hold->why == HOLD_DRAIN) {
+		if (flow_hold(f)->why == HOLD_DRAIN) {
 			v->l3->border->packet(v);
 			return;
 		}
@@ -406,7 +401,7 @@ void l3_flow_packet(struct visit *v)
  * comes to its end first. */
 static void path_orphan(struct flow *f)
 {
-	struct gateway *heir = f->border || f->hold ? NULL : gateway_heir(f);
+	struct gateway *heir = flow_border(f) || flow_hold(f) ? NULL : gateway_heir(f);
 
 	if (heir)
 		flow_change_gateway(f, heir);
@@ -419,9 +414,9 @@ static void path_flow(struct visit *v)
 	if (f->gw->removed)
 		path_orphan(f);
 	flow_touch(f);
-	f->q = v->q;
+	flow_set_queue(f, v->q);
 	f->foreign_mark = flow_mark(f, mark_foreign(v->p->mark, v->l3->mark_mask));
-	f->packets[v->d]++;
+	f->packets++;
 	f->bytes[v->d] += v->s.data_len;
 	l3_flow_packet(v);
 }
@@ -453,9 +448,9 @@ static void path_quote(struct visit *v)
 	else
 		f = flow_lookup(&v->l3->flows, &q.src, &q.dst, &d);
 	if (f && f->xlate_by != FLOW_XLATE_NONE) {
-		if (!early && quote_xlate(&q, d, &f->xl))
+		if (!early && quote_xlate(&q, d, flow_xlate(f)))
 			v->s.f |= SEG_F_DIRTY;
-		if (f->adjusted && v->p->len == v->p->full_len) {
+		if (f->ext->adjusted && v->p->len == v->p->full_len) {
 			path_quote_again(v, f);
 			return;
 		}

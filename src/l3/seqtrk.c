@@ -122,7 +122,7 @@ static void seqtrk_move_ts(struct seqtrk_side *S, const struct seg *s)
 
 static uint16_t seqtrk_mss(const struct seqtrk *t)
 {
-	return t->v6 ? SEQTRK_MSS_V6 : SEQTRK_MSS_V4;
+	return t->f & SEQTRK_C_V6 ? SEQTRK_MSS_V6 : SEQTRK_MSS_V4;
 }
 
 static void seqtrk_signed(struct seqtrk *t, const struct seg *s)
@@ -361,10 +361,8 @@ static void seqtrk_take(struct seqtrk *t, int d, const struct seg *s, const stru
 	}
 	if (!held) {
 		seqtrk_move_nxt(S, v->end);
-		if (v->flags & SEG_FIN) {
-			S->fin_seq = v->end - 1;
+		if (v->flags & SEG_FIN)
 			S->f |= SEQTRK_F_FIN;
-		}
 	} else if (!(S->f & SEQTRK_F_NXT)) {
 		seqtrk_move_nxt(S, v->seq); /* learning: it was not let through, what is below was */
 	}
@@ -409,14 +407,14 @@ void seqtrk_init(struct seqtrk *t, const struct seg *syn)
 {
 	struct seqtrk_view v;
 
-	*t = (struct seqtrk){ .v6 = syn->src.family == AF_INET6 };
+	*t = (struct seqtrk){ .f = syn->src.family == AF_INET6 ? SEQTRK_C_V6 : 0 };
 	v = seqtrk_view(t, 0, syn, NULL);
 	seqtrk_take_syn(t, 0, syn, &v);
 }
 
 void seqtrk_init_blind(struct seqtrk *t, bool v6)
 {
-	*t = (struct seqtrk){ .v6 = v6, .f = SEQTRK_C_LEARNT };
+	*t = (struct seqtrk){ .f = v6 ? SEQTRK_C_LEARNT | SEQTRK_C_V6 : SEQTRK_C_LEARNT };
 }
 
 void seqtrk_adopt(struct seqtrk *t, const struct seqtrk_agreed *a)

@@ -94,7 +94,7 @@ void trace_over_(struct flow *f)
 {
 	struct trace *t;
 
-	trace_step_(f, "gone: %s", f->end ? f->end : "-");
+	trace_step_(f, "gone: %s", flow_end(f) ? flow_end(f) : "-");
 	list_for_each(t, &f->gw->l3->traces, node)
 		if (t->id == f->id)
 			t->over = true;

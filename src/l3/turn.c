@@ -3,7 +3,8 @@
  * turn.c - policy at the start of each turn, on held payload
  *
  * The framer reads the client's payload in order (f->framer_seq is its place) and
- * says where a turn begins. From there on the client's data is held (HELD,
+ * says where a turn begins. It exists (flow_turn()) from there until the turn is over and answered; in
+ * between f->rest says all of it. From there on the client's data is held (HELD,
  * HOLD_INSPECT) and the content rules are asked, again with every packet, until
  * they decide, the turn cannot be judged any more, or `inspect-delay` (without it:
  * `timeout hold`) ends the waiting. The server's data passes all the while.
@@ -21,6 +22,8 @@
  * not matter: rules that decide without any payload decide so for every turn, and
  * a connection that only they speak of is never held for a head.
  */
+#include <errno.h>
+
 #include "core/bug.h"
 #include "core/worker.h"
 #include "l3/hold.h"
@@ -41,12 +44,67 @@ bool l3_turn_wanted(const struct flow *f)
 	       (f->policy == FLOW_POL_OPEN && turn_has_rules(f->gw->conf) && !f->gw->removed);
 }
 
-static const struct xlate *turn_xlate(const struct flow *f)
+/* ---- framing ---- */
+
+static bool turn_framing(const struct flow *f)
 {
-	return f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL;
+	return f->rest || flow_turn(f);
 }
 
-/* ---- framing ---- */
+void l3_turn_stop(struct flow *f)
+{
+	f->rest = 0;
+	flow_turn_free(f);
+}
+
+/* Nobody can look at the turn: it passes, and the next one begins when the server has spoken. */
+static void turn_no_memory(struct flow *f)
+{
+	l3_unsupported(f, "no-memory");
+	l3_turn_stop(f);
+}
+
+/* What framing a turn needs, made when it is at rest. NULL on no memory: framing has stopped. */
+static struct flow_turn *turn_wake(struct flow *f)
+{
+	struct flow_turn *t = flow_turn(f);
+
+	if (t)
+		return t;
+	t = flow_turn_new(f);
+	if (!t) {
+		turn_no_memory(f);
+		return NULL;
+	}
+	framer_wake(&t->framer, f->rest);
+	t->answers.unknown = f->answers_lost;
+	f->rest = 0;
+	return t;
+}
+
+/* Is the turn over, and answered? Then a few bits tell where framing is. */
+static void turn_rest(struct flow *f)
+{
+	struct flow_turn *t = flow_turn(f);
+	uint8_t rest = t && f->state != FLOW_ST_HELD && answers_at_rest(&t->answers) ? framer_rest(&t->framer) : 0;
+
+	if (!rest)
+		return;
+	f->answers_lost = t->answers.unknown;
+	f->rest = rest;
+	flow_turn_free(f);
+}
+
+/* How many of the client's next bytes may be anything. */
+static uint64_t turn_blind_bytes(const struct flow *f)
+{
+	struct framer at_rest;
+
+	if (flow_turn(f))
+		return framer_blind(&flow_turn(f)->framer);
+	framer_wake(&at_rest, f->rest);
+	return framer_blind(&at_rest);
+}
 
 /* The framer's first byte is <seq>: the connection's first, or where a client begins to speak again. */
 static bool turn_begin_framing(struct flow *f, uint32_t seq)
@@ -57,47 +115,77 @@ static bool turn_begin_framing(struct flow *f, uint32_t seq)
 	/* rules came with a reload in the middle of a turn: the next one begins when the server has spoken */
 	if (!first && f->last_dir != FLOW_SERVER)
 		return false;
-	framer_init(&f->framer);
-	answers_reset(&f->answers);
+	f->rest = FRAMER_REST_START;
+	f->answers_lost = false;
 	f->framer_seq = first ? cli->isn + 1 : seq;
-	f->framing = true;
 	return true;
 }
 
-void l3_turn_resume(struct flow *f, enum framer_resume how, const struct h1_body *body, uint32_t seq)
+void l3_turn_resume(struct flow *f, const struct turn_resume *re, uint32_t seq)
 {
-	framer_resume(&f->framer, how, body);
-	/* whether the response under way is whole, l7 does not tell */
-	answers_lose(&f->answers);
+	struct framer fr = { 0 };
+	struct flow_turn *t;
+
+	l3_turn_stop(f);
 	f->framer_seq = seq;
-	f->framing = f->policy == FLOW_POL_OPEN;
 	f->last_dir = FLOW_SERVER;
+	if (f->policy != FLOW_POL_OPEN)
+		return;
+	framer_resume(&fr, re->how, re->body);
+	if (re->server_spoke)
+		framer_server(&fr, NULL, 0, 1); /* of what it said it need only know that it did */
+	/* whether the response under way is whole, l7 does not tell */
+	f->answers_lost = true;
+	f->rest = framer_rest(&fr);
+	if (f->rest)
+		return;
+	t = flow_turn_new(f);
+	if (!t) {
+		turn_no_memory(f);
+		return;
+	}
+	t->framer = fr;
+	t->answers.unknown = true;
+}
+
+static bool turn_is_held(const struct flow *f)
+{
+	return f->state == FLOW_ST_HELD && flow_hold(f)->why == HOLD_INSPECT;
 }
 
 /* A promotion that waited until the server owed nothing. */
 static void turn_settled(struct flow *f)
 {
-	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT && framer_in_turn(&f->framer) &&
-	    answers_settled(&f->answers))
+	const struct flow_turn *t = flow_turn(f);
+
+	if (t && turn_is_held(f) && framer_in_turn(&t->framer) && answers_settled(&t->answers))
 		l3_turn_judge(f, false);
 }
 
 void l3_turn_server(struct flow *f, const struct seg *s, uint32_t nxt)
 {
+	struct flow_turn *t = flow_turn(f);
 	struct str pl = seg_payload(s);
 	uint32_t start = seg_data_seq(s), fresh = start + s->data_len - nxt, old = s->data_len - MIN(fresh, s->data_len);
 
-	if (!f->framing)
+	if (!t) {
+		/* between turns it says what nobody asked for */
+		if (f->rest) {
+			f->rest |= FRAMER_REST_SPOKE;
+			f->answers_lost = true;
+		}
 		return;
+	}
 	if (seq_gt(start, nxt) || old >= pl.n) { /* beyond a gap, or not copied */
-		framer_server(&f->framer, NULL, 0, fresh);
-		answers_skip(&f->answers, fresh);
+		framer_server(&t->framer, NULL, 0, fresh);
+		answers_skip(&t->answers, fresh);
 	} else {
-		framer_server(&f->framer, pl.p + old, pl.n - old, pl.n - old);
-		answers_feed(&f->answers, pl.p + old, pl.n - old);
-		answers_skip(&f->answers, s->data_len - pl.n);
+		framer_server(&t->framer, pl.p + old, pl.n - old, pl.n - old);
+		answers_feed(&t->answers, pl.p + old, pl.n - old);
+		answers_skip(&t->answers, s->data_len - pl.n);
 	}
 	turn_settled(f);
+	turn_rest(f);
 }
 
 /* ---- letting a turn pass ---- */
@@ -108,7 +196,7 @@ static void turn_release_fed(struct flow *f)
 	struct visit v;
 	struct held *h;
 
-	while ((h = list_first(&f->hold->side[FLOW_CLIENT], struct held, node))) {
+	while ((h = list_first(&flow_hold(f)->side[FLOW_CLIENT], struct held, node))) {
 		uint32_t data_end = seg_data_seq(&h->s) + h->s.data_len;
 
 		if (seq_gt(data_end, f->framer_seq))
@@ -123,7 +211,8 @@ static void turn_release_fed(struct flow *f)
  * that part on by itself. */
 static void turn_send_front(struct flow *f)
 {
-	struct held *h = f->hold ? list_first(&f->hold->side[FLOW_CLIENT], struct held, node) : NULL;
+	struct hold *hold = flow_hold(f);
+	struct held *h = hold ? list_first(&hold->side[FLOW_CLIENT], struct held, node) : NULL;
 	uint32_t nxt = f->trk.side[FLOW_CLIENT].nxt;
 
 	if (h && seq_lt(nxt, f->framer_seq))
@@ -147,9 +236,12 @@ static void turn_give_up(struct flow *f)
 		dec = f->gw->conf->lost;
 	l3_track_turn_over(f);
 	l3_decide(f, &dec);
-	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT) { /* refused, dry run */
-		f->framing = false;
-		f->policy = FLOW_POL_NONE;
+	if (!flow_turn(f) || (f->state == FLOW_ST_HELD && !turn_is_held(f)))
+		return; /* decided, or border's */
+	/* refused, dry run */
+	l3_turn_stop(f);
+	f->policy = FLOW_POL_NONE;
+	if (turn_is_held(f)) {
 		l3_unhold(f);
 		hold_forward(f);
 	}
@@ -158,7 +250,7 @@ static void turn_give_up(struct flow *f)
 /* Feeds what is held from the framer's place on. True: a turn begins at the new place, and something of it is here. */
 static bool turn_feed(struct flow *f, struct str run)
 {
-	ssize_t off = framer_feed(&f->framer, run.p, run.n);
+	ssize_t off = framer_feed(&flow_turn(f)->framer, run.p, run.n);
 
 	if (off < 0)
 		return true;
@@ -171,9 +263,11 @@ static bool turn_feed(struct flow *f, struct str run)
  * for pipelining clients a request begins when its predecessor's answer is there. */
 static bool turn_answered(struct flow *f)
 {
-	if (f->answers.unknown && f->last_dir == FLOW_SERVER)
-		answers_reset(&f->answers);
-	return answers_settled(&f->answers);
+	struct answers *a = &flow_turn(f)->answers;
+
+	if (a->unknown && f->last_dir == FLOW_SERVER)
+		answers_reset(a);
+	return answers_settled(a);
 }
 
 enum turn_step { TURN_AGAIN, TURN_WAIT, TURN_DONE };
@@ -184,15 +278,16 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 	struct http_hdr hdr[FRAMER_MAX_HDR];
 	struct http_head head = { .hdr = hdr, .max_hdr = FRAMER_MAX_HDR };
 	struct gateway_decision dec = { 0 };
-	enum framer_look look = framer_look(&f->framer, run.p, run.n, &head);
+	struct framer *fr = &flow_turn(f)->framer;
+	enum framer_look look = framer_look(fr, run.p, run.n, &head);
 	bool answered;
 
 	final |= run.n >= TURN_INSPECT_MAX;
 	if (look == FRAMER_MORE && !final && !turn_blind(f, &dec))
 		return TURN_WAIT;
 	if (look == FRAMER_MORE)
-		framer_lose(&f->framer, FRAMER_WHY_HELD);
-	if (f->framer.state == FRAMER_ST_LOST) {
+		framer_lose(fr, FRAMER_WHY_HELD);
+	if (fr->state == FRAMER_ST_LOST) {
 		turn_give_up(f);
 		return TURN_DONE;
 	}
@@ -217,48 +312,55 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 	if (dec.act == GATEWAY_ACT_PROMOTE)
 		turn_send_front(f);
 	l3_decide(f, &dec);
-	if (f->state != FLOW_ST_HELD || f->hold->why != HOLD_INSPECT) {
-		if (!f->border)
+	if (!turn_is_held(f)) {
+		if (!flow_border(f))
 			l3_track_turn_over(f);
 		return TURN_DONE;
 	}
 	l3_track_turn_over(f);
 	/* watch, or a promotion that was refused */
 	if (look == FRAMER_REQUEST)
-		answers_asked(&f->answers, head.meth);
+		answers_asked(&flow_turn(f)->answers, head.meth);
 	return turn_feed(f, run) ? TURN_AGAIN : TURN_WAIT;
 }
 
 /* Nothing is left to judge: what remains stands beyond a gap, or there is nothing. */
 static void turn_settle(struct flow *f)
 {
-	if (f->hold && hold_empty(f->hold)) {
+	if (flow_hold(f) && hold_empty(flow_hold(f))) {
 		l3_unhold(f);
-		hold_free(&f->hold);
+		hold_over(f);
 	}
+	turn_rest(f);
 }
 
 void l3_turn_judge(struct flow *f, bool final)
 {
+	struct framer *fr = &flow_turn(f)->framer; /* until the turn is DONE */
 	enum turn_step step = TURN_AGAIN;
+	struct str run;
 	bool fin;
 
 	while (step == TURN_AGAIN) {
-		struct str run = hold_payload(f, FLOW_CLIENT, f->framer_seq, &fin);
-
+		if (hold_payload(f, FLOW_CLIENT, f->framer_seq, &run, &fin) < 0) {
+			l3_unsupported(f, "no-memory");
+			framer_lose(fr, FRAMER_WHY_HELD);
+			turn_give_up(f);
+			return;
+		}
 		if (run.n == 0) {
-			if (final && !hold_empty(f->hold)) {
-				framer_lose(&f->framer, FRAMER_WHY_GAP);
+			if (final && !hold_empty(flow_hold(f))) {
+				framer_lose(fr, FRAMER_WHY_GAP);
 				turn_give_up(f);
 				return;
 			}
 			break;
 		}
-		if (f->framer.state == FRAMER_ST_LOST) {
+		if (fr->state == FRAMER_ST_LOST) {
 			turn_give_up(f);
 			return;
 		}
-		if (framer_in_turn(&f->framer))
+		if (framer_in_turn(fr))
 			step = turn_judge_one(f, run, final || fin);
 		else
 			step = turn_feed(f, run) ? TURN_AGAIN : TURN_WAIT;
@@ -272,17 +374,20 @@ void l3_turn_judge(struct flow *f, bool final)
 
 /* ---- packets ---- */
 
-/* Could not be held: the turn is judged by what is there, and the packet follows what came out of it. */
+/* Could not be held: the turn is judged by what is there, and the packet follows what came out of it. Where turns are still
+ * looked at, framing is lost with its bytes. */
 static void turn_overflow(struct visit *v)
 {
 	struct flow *f = v->f;
+	bool framing;
 
 	l3_turn_judge(f, true);
-	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT) {
-		framer_lose(&f->framer, FRAMER_WHY_HELD);
+	framing = turn_framing(f) && (f->state != FLOW_ST_HELD || turn_is_held(f));
+	if (framing && seq_gt(seg_data_seq(&v->s) + v->s.data_len, f->framer_seq) && turn_wake(f)) {
+		framer_lose(&flow_turn(f)->framer, FRAMER_WHY_HELD);
 		turn_give_up(f);
 	}
-	if (f->border || f->policy == FLOW_POL_DROP)
+	if (flow_border(f) || f->policy == FLOW_POL_DROP)
 		l3_drop(v);
 	else
 		l3_pass(v);
@@ -293,23 +398,27 @@ static void turn_hold(struct visit *v)
 	struct flow *f = v->f;
 	bool fresh = f->state != FLOW_ST_HELD, stuck;
 	uint32_t count;
+	int rc;
 
-	seqtrk_hold(&f->trk, v->d, &v->s, turn_xlate(f));
+	seqtrk_hold(&f->trk, v->d, &v->s, flow_xlate(f));
 	if (fresh) {
 		if (hold_start(f, HOLD_INSPECT) < 0) {
+			turn_no_memory(f);
 			l3_pass(v);
 			return;
 		}
 		flow_set_state(f, FLOW_ST_HELD);
 		flow_set_timer(f, FLOW_TMR_INSPECT);
 	}
-	count = f->hold->count;
-	if (hold_add(v) < 0) {
+	count = flow_hold(f)->count;
+	rc = hold_add(v);
+	if (rc < 0) {
+		l3_unsupported(f, rc == -ENOMEM ? "no-memory" : NULL);
 		turn_overflow(v);
 		return;
 	}
 	/* one that repeats itself with a whole flight unacknowledged may not send more: no use in waiting for it */
-	stuck = f->hold->count == count && count >= TURN_FLIGHT;
+	stuck = flow_hold(f)->count == count && count >= TURN_FLIGHT;
 	l3_turn_judge(f, stuck);
 }
 
@@ -317,11 +426,11 @@ static void turn_hold(struct visit *v)
 static bool turn_visit_held(struct visit *v)
 {
 	struct flow *f = v->f;
-	uint32_t cut = f->framing ? f->framer_seq : f->trk.side[FLOW_CLIENT].nxt;
+	uint32_t cut = turn_framing(f) ? f->framer_seq : f->trk.side[FLOW_CLIENT].nxt;
 	enum seqtrk_where where = seqtrk_where(&v->s, cut);
 
 	if (v->s.flags & (SEG_SYN | SEG_RST) || where == SEQTRK_BELOW ||
-	    !seqtrk_acceptable(seqtrk_judge(&f->trk, v->d, &v->s, turn_xlate(f))))
+	    !seqtrk_acceptable(seqtrk_judge(&f->trk, v->d, &v->s, flow_xlate(f))))
 		return false;
 	/* repeated: what was sent on before may have been lost */
 	if (where == SEQTRK_STRADDLES)
@@ -334,19 +443,19 @@ static bool turn_visit_held(struct visit *v)
 static bool turn_visit_promote(struct visit *v)
 {
 	struct flow *f = v->f;
-	struct gateway_decision dec = { GATEWAY_ACT_PROMOTE, f->want_frontend, f->want_else };
+	struct gateway_decision dec = { GATEWAY_ACT_PROMOTE, f->ext->frontend, f->ext->want_else };
 
 	if (hold_start(f, HOLD_INSPECT) < 0)
 		return false;
 	flow_set_state(f, FLOW_ST_HELD);
 	if (hold_add(v) < 0) {
 		l3_unhold(f);
-		hold_free(&f->hold);
+		hold_over(f);
 		return false;
 	}
 	f->policy = FLOW_POL_OPEN;
 	l3_decide(f, &dec);
-	if (f->state == FLOW_ST_HELD && f->hold->why == HOLD_INSPECT) {
+	if (turn_is_held(f)) {
 		l3_unhold(f);
 		hold_forward(f);
 	}
@@ -359,25 +468,33 @@ static bool turn_visit_data(struct visit *v)
 	struct flow *f = v->f;
 	uint32_t start = seg_data_seq(&v->s), end = start + v->s.data_len;
 	struct str pl = seg_payload(&v->s);
+	struct flow_turn *t;
 	ssize_t off;
 
-	if (!f->framing && !turn_begin_framing(f, start))
+	if (!turn_framing(f) && !turn_begin_framing(f, start))
 		return false;
 	if (seq_le(end, f->framer_seq))
 		return false;
-	if (end - f->framer_seq <= framer_blind(&f->framer)) {
-		framer_feed(&f->framer, NULL, end - f->framer_seq);
+	if (end - f->framer_seq <= turn_blind_bytes(f)) {
+		if (flow_turn(f))
+			framer_feed(&flow_turn(f)->framer, NULL, end - f->framer_seq);
 		f->framer_seq = end;
+		turn_rest(f);
 		return false;
 	}
-	if (seq_le(start, f->framer_seq) && !framer_in_turn(&f->framer)) {
+	t = turn_wake(f);
+	if (!t)
+		return false;
+	if (seq_le(start, f->framer_seq) && !framer_in_turn(&t->framer)) {
 		pl.p += f->framer_seq - start;
 		pl.n -= MIN(pl.n, f->framer_seq - start);
-		off = framer_feed(&f->framer, pl.p, pl.n);
+		off = framer_feed(&t->framer, pl.p, pl.n);
 		if (off >= 0)
 			f->framer_seq += (uint32_t)off;
-		if (off >= 0 && (size_t)off == pl.n && f->framer_seq == end)
+		if (off >= 0 && (size_t)off == pl.n && f->framer_seq == end) {
+			turn_rest(f);
 			return false;
+		}
 	}
 	turn_hold(v);
 	return true;
@@ -392,11 +509,11 @@ bool l3_turn_visit(struct visit *v)
 	if (!v->s.data_len || v->s.flags & (SEG_SYN | SEG_RST) || !(f->trk.f & (SEQTRK_C_SYNACK | SEQTRK_C_LEARNT)))
 		return false;
 	if (!l3_turn_wanted(f)) {
-		f->framing = false;
+		l3_turn_stop(f);
 		return false;
 	}
 	/* what is new to the framer need not be new to the tracker, whose edge an ACK may have moved */
-	if (!seqtrk_acceptable(seqtrk_judge(&f->trk, v->d, &v->s, turn_xlate(f))))
+	if (!seqtrk_acceptable(seqtrk_judge(&f->trk, v->d, &v->s, flow_xlate(f))))
 		return false;
 	if (f->state == FLOW_ST_OPENING) {
 		seqtrk_hold(&f->trk, v->d, &v->s, NULL);

@@ -40,7 +40,7 @@ static void verdict_give(struct visit *v, struct pktq_verdict *vd)
 		return;
 	v->judged = true;
 	if (v->f)
-		v->f->verdict_flush = v->q->flushes;
+		v->f->verdict_flush = (uint32_t)v->q->flushes;
 	vd->ref = v->p->ref;
 	pktq_verdict(v->q, vd);
 	trace_packet(v, verdict_fate(v, vd));
@@ -102,9 +102,9 @@ void l3_forward(struct visit *v)
 	struct flow *f = v->f;
 
 	if (f->xlate_by == FLOW_XLATE_DAEMON)
-		xlate_apply(&f->xl, v->d, &v->s);
-	if (f->has_tos && seg_is_whole(&v->s))
-		seg_set_tos(&v->s, f->tos);
+		xlate_apply(flow_xlate(f), v->d, &v->s);
+	if (flow_has_tos(f) && seg_is_whole(&v->s))
+		seg_set_tos(&v->s, f->ext->tos);
 	/* the kernel's tracker had forgotten it, or was told of another connection by a forged SYN: its entry is new, and
 	 * knows no class. Only of its first packets is that not so. */
 	if (v->p->hook == PKTQ_HOOK_FORWARD && f->state != FLOW_ST_OPENING)
@@ -140,6 +140,6 @@ void l3_pass(struct visit *v)
 {
 	struct flow *f = v->f;
 
-	seqtrk_see(&f->trk, v->d, &v->s, f->xlate_by != FLOW_XLATE_NONE ? &f->xl : NULL);
+	seqtrk_see(&f->trk, v->d, &v->s, flow_xlate(f));
 	l3_forward(v);
 }
