@@ -40,7 +40,8 @@ struct l3_border_ops {
 	 * packets go on in f->hold. 0: it is HELD for the drain, or PROMOTED already. Else a static word that says
 	 * why not (the counter's name), and nothing was changed. */
 	const char *(*promote)(struct flow *f, const char *frontend, enum gateway_else els);
-	/* A packet of a flow that border holds: HELD with HOLD_DRAIN, PROMOTED, LEAVING. */
+	/* A packet of a flow that border holds: HELD with HOLD_DRAIN, PROMOTED, LEAVING; or called back for it, which it has
+	 * watched. */
 	void (*packet)(struct visit *v);
 	/* Its hold timer ran out, or a queue goes away: what is held is let go. For flows with border. */
 	void (*timeout)(struct flow *f);

@@ -155,8 +155,8 @@ enum seqtrk_res seqtrk_judge(const struct seqtrk *t, int d, const struct seg *s,
 /* Part of the connection passed unseen (offloaded; packets lost by the queue): forgets what moved (nxt,
  * ack, windows), keeps the handshake's facts. The next segment of each direction teaches them again;
  * seqtrk_known() tells when both did and agree. What the kernel let through unseen just before may still be
- * on its way beyond the gateway, above the edge that was learnt: fix no cut before one round trip (or 200 ms)
- * has passed since the recall. */
+ * on its way beyond the gateway, above the edge that was learnt: fix no cut before it can have arrived
+ * and its receiver has said so (border's promote.c). */
 void seqtrk_relearn(struct seqtrk *t);
 bool seqtrk_known(const struct seqtrk *t);
 

@@ -129,6 +129,22 @@ void __wrap_repair_close(int *fd)
 	*fd = -1;
 }
 
+/* The kernel gives it back; what passed there was not seen. */
+const char *__wrap_l3_recall(struct flow *f)
+{
+	f->recalled = true;
+	seqtrk_relearn(&f->trk);
+	return NULL;
+}
+
+/* What the kernel's sockets are doing after the stream let go of them. */
+static int bt_state[2];
+
+int __wrap_border_socket_state(const struct border *b, const struct flow *f, int d)
+{
+	return bt_state[d];
+}
+
 bool __wrap_pktq_dry(const struct pktq *q)
 {
 	return !bt_queue_busy;
@@ -462,6 +478,74 @@ Test(promote, ended_during_a_drain_the_daemon_lets_go_of_what_it_held)
 	cr_assert(gt_passed(id));
 	gt_w.epoch = NULL;
 	gt_down();
+}
+
+/* ---- out of the kernel's hands ---- */
+
+/* A pure ACK of the server with one block of selective acknowledgement. */
+static void bt_sack(uint32_t ack, uint32_t left, uint32_t right)
+{
+	uint8_t opt[10] = { 5, 10 };
+
+	for (int i = 0; i < 4; i++) {
+		opt[2 + i] = (uint8_t)(left >> (24 - 8 * i));
+		opt[6 + i] = (uint8_t)(right >> (24 - 8 * i));
+	}
+	gt_in(&(struct pkt){ .reverse = true, .seq = BT_S, .ack = ack, .flags = SEG_ACK, .win = 60000, .opt = opt, .opt_len = 10 },
+	      PKTQ_HOOK_PREROUTING);
+}
+
+Test(recall, what_passed_unseen_has_arrived_before_a_cut_is_made)
+{
+	struct flow *f;
+
+	bt_up("");
+	gt_handshake();
+	f = gt_flow_1();
+	cr_assert_null(border_recall(f, "fe_in"));
+	/* the kernel forwarded up to 5000; one segment, of 1000, was lost behind us */
+	gt_c2s(BT_C + 900, BT_S, SEG_ACK, "again");
+	gt_s2c(BT_S, BT_C + 1000, SEG_ACK, NULL);
+	bt_wait(150);
+	cr_assert_eq(f->state, FLOW_ST_WATCHED, "acknowledged, but what is on its way?");
+	bt_sack(BT_C + 1000, BT_C + 2000, BT_C + 5000);
+	gt_nsent = 0;
+	bt_wait(55);
+	cr_assert_eq(gt_nsent, 2, "both ends are asked for what they have");
+	cr_assert_eq(gt_sent[0].flags, SEG_ACK);
+	cr_assert_eq(f->state, FLOW_ST_WATCHED);
+	gt_c2s(BT_C + 5000, BT_S, SEG_ACK, NULL);
+	bt_sack(BT_C + 1000, BT_C + 2000, BT_C + 5000);
+	bt_wait(2);
+	cr_assert_eq(f->state, FLOW_ST_HELD);
+	cr_assert(gt_passed(gt_c2s(BT_C + 1000, BT_S, SEG_ACK, "the missing one")));
+	gt_s2c(BT_S, BT_C + 5000, SEG_ACK, NULL);
+	bt_tasks();
+	cr_assert_eq(f->state, FLOW_ST_PROMOTED);
+	cr_assert_eq(bt_side(FLOW_SERVER)->spec.snd_seq, BT_C + 5000, "no byte twice, no ACK of what was not sent");
+	cr_assert_eq(bt_side(FLOW_CLIENT)->spec.rcv_seq, BT_C + 5000);
+	bt_down();
+}
+
+Test(recall, ends_that_do_not_answer_are_asked_again_and_then_left_alone)
+{
+	struct flow *f;
+
+	bt_up(" timeout hold 2s\n");
+	gt_handshake();
+	f = gt_flow_1();
+	cr_assert_null(border_recall(f, "fe_in"));
+	gt_c2s(BT_C + 900, BT_S, SEG_ACK, "last");
+	gt_s2c(BT_S, BT_C + 904, SEG_ACK, NULL);
+	gt_nsent = 0;
+	bt_wait(1900);
+	cr_assert_geq(gt_nsent, 8);
+	cr_assert_leq(gt_nsent, 20);
+	cr_assert_not_null(bt_bf());
+	bt_wait(200);
+	cr_assert_null(bt_bf());
+	cr_assert_eq(bt_refused(&gt_gw->promote_failures, "silent"), 1);
+	bt_down();
 }
 
 /* ---- demotion ---- */

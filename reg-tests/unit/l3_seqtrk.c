@@ -390,6 +390,34 @@ Test(l3_seqtrk, relearning_takes_the_next_segment_of_each_direction)
 	cr_assert_eq(r.wscale_own, 2, "the handshake's facts stay");
 }
 
+Test(l3_seqtrk, what_passed_unseen_and_arrived_behind_a_gap_is_known_by_selective_acks)
+{
+	/* 300 bytes after a gap of 100 */
+	struct pkt k = { .reverse = true, .flags = SEG_ACK, .seq = S + 1, .ack = C + 1000, .win = 600,
+			 PKT_OPT("\x05\x0a\x00\x00\x04\x3c\x00\x00\x05\x68") };
+
+	cr_assert_eq(C + 1100, 0x43c);
+	for (int relearn = 0; relearn < 2; relearn++) {
+		establish();
+		see(0, SEG_ACK, C + 1, S + 1, 500, 999);
+		if (relearn) {
+			seqtrk_relearn(&t);
+			see(0, SEG_ACK, C + 900, S + 1, 500, 100);
+		}
+		s = pkt_seg(buf, &k);
+		cr_assert_eq(seqtrk_see(&t, 1, &s, NULL), SEQTRK_OK);
+		cr_assert_eq(t.side[0].nxt, relearn ? C + 1400 : C + 1000, "a tracker that saw all believes itself");
+		cr_assert_eq(seqtrk_in_flight(&t, 0), relearn);
+	}
+	/* and nothing beyond the window that was offered */
+	k.win = 2;
+	seqtrk_relearn(&t);
+	see(0, SEG_ACK, C + 900, S + 1, 500, 100);
+	s = pkt_seg(buf, &k);
+	seqtrk_see(&t, 1, &s, NULL);
+	cr_assert_eq(t.side[0].nxt, C + 1000);
+}
+
 Test(l3_seqtrk, a_forged_first_segment_does_not_poison_relearning)
 {
 	establish();

@@ -203,8 +203,8 @@ static void border_packet(struct visit *v)
 
 	border_soon(bf);
 	switch (bf->state) {
-	case BORDER_ST_RECALLING: /* l3's own */
-		l3_watch(v);
+	case BORDER_ST_RECALLING:
+		border_recall_packet(v);
 		break;
 	case BORDER_ST_DRAINING:
 		border_drain_packet(v);

@@ -7,7 +7,8 @@
  * fd[FLOW_CLIENT] talks to the client in the server's name. Packets of direction d
  * therefore go to fd[d].
  *
- *   RECALLING f is WATCHED again after it was offloaded: the tracker is learning. No sockets.
+ *   RECALLING f is WATCHED again after it was offloaded: the tracker is learning, and what passed unseen arrives. No
+ *             sockets.
  *   DRAINING  f is HELD: both ends are acking what they were sent. No sockets.
  *   CARRYING  f is PROMOTED; the stream has the sockets. On the late list until the queue
  *             has run dry and the kernel may deliver to them directly. Once the stream is asked to
@@ -51,7 +52,8 @@ struct border_flow {
 	uint16_t acked_win[2];
 	uint64_t silent_us[2];  /* since when nothing came of a side, nor was it probed */
 	uint32_t probe_us[2];   /* how long that may last */
-	uint64_t start_us;      /* of the drain, or of leaving */
+	uint64_t start_us;      /* of the recall, the drain, or of leaving */
+	bool asked, heard[2];   /* RECALLING: both sides were asked what they have; which has spoken since */
 	uint64_t asked_us;      /* CARRYING: when the stream was asked to leave; 0: it was not */
 	uint64_t calm_us;       /* CARRYING: since when it is to come to rest, to leave; 0: it is not */
 	bool narrow;            /* its sockets take little at a time, to come to rest */
@@ -141,6 +143,7 @@ int border_stock_take(struct border *b, int family, uint32_t *mark);
 const char *border_promote(struct flow *f, const char *frontend, enum gateway_else els);
 /* The same for an OFFLOADED flow: called back first. */
 const char *border_recall(struct flow *f, const char *frontend);
+void border_recall_packet(struct visit *v);
 void border_recall_poll(struct border_flow *bf);
 void border_recall_over(struct border_flow *bf, const char *why);
 void border_drain_packet(struct visit *v);

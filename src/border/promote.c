@@ -16,6 +16,9 @@
  *      pass, and nobody noticed.        -- point of no return --
  *   4. the held packets go to the sockets, their ACKs lifted
  *   5. when the queue is dry: direct delivery (border.c)
+ *
+ * A flow that the kernel forwarded alone is called back first (RECALLING): its numbers are learnt anew, and
+ * what passed unseen must have arrived before the first cut.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -24,6 +27,8 @@
 
 #include "border_priv.h"
 #include "core/clock.h"
+
+#define RECALL_SETTLE_US 200000 /* what passed unseen has arrived after that, or is lost */
 
 static bool promote_drained(const struct flow *f)
 {
@@ -218,6 +223,18 @@ const char *border_promote(struct flow *f, const char *frontend, enum gateway_el
 	return why;
 }
 
+/* Side <to> is asked what it has. */
+static void promote_probe(struct flow *f, int to)
+{
+	const struct seqtrk_side *own = &f->trk.side[to], *peer = &f->trk.side[!to];
+
+	border_probe(f, &(struct border_probe){ .to = to,
+						.una = xlate_seq(flow_xlate(f), !to, own->ack),
+						.ack = peer->ack, /* not more than its peer has */
+						.win = peer->win,
+						.tsval = xlate_tsval(flow_xlate(f), !to, peer->tsval) });
+}
+
 /* ---- out of the kernel's hands ---- */
 
 const char *border_recall(struct flow *f, const char *frontend)
@@ -247,6 +264,34 @@ void border_recall_over(struct border_flow *bf, const char *why)
 	l3_unrecall(f);
 }
 
+/* Both ends have what was let through unseen, and have said so. What is still on its way lies beyond the edges that were
+ * learnt, and a cut below it could not be healed: an end that had a gap would acknowledge more than the new socket
+ * ever sent, which does not listen to that (RFC 9293 3.10.7.4). So that gets the time to arrive, and then each end is
+ * asked; with a gap it answers with selective ACKs, which raise the edge. */
+static bool recall_is_settled(struct border_flow *bf)
+{
+	int d;
+
+	if (clock_us() - bf->start_us < RECALL_SETTLE_US)
+		return false;
+	if (!bf->asked) {
+		bf->asked = true;
+		border_probe_start(bf, 0);
+	}
+	for (d = 0; d < 2; d++)
+		if (!bf->heard[d] && border_probe_due(bf, d))
+			promote_probe(bf->f, d);
+	return bf->heard[0] && bf->heard[1];
+}
+
+void border_recall_packet(struct visit *v)
+{
+	struct border_flow *bf = flow_border(v->f);
+
+	bf->heard[v->d] |= bf->asked;
+	l3_watch(v); /* it may be gone after */
+}
+
 void border_recall_poll(struct border_flow *bf)
 {
 	struct flow *f = bf->f;
@@ -254,7 +299,7 @@ void border_recall_poll(struct border_flow *bf)
 
 	if (f->state != FLOW_ST_WATCHED && f->state != FLOW_ST_TRANSLATED) {
 		border_recall_over(bf, "closing");
-	} else if (seqtrk_known(&f->trk)) {
+	} else if (seqtrk_known(&f->trk) && recall_is_settled(bf)) {
 		f->recalled = false;
 		border_unwatch(bf);
 		why = promote_begin(bf);
@@ -272,15 +317,8 @@ void border_drain_poll(struct border_flow *bf)
 	int d;
 
 	for (d = 0; d < 2; d++) {
-		const struct seqtrk_side *to = &t->side[d], *from = &t->side[!d];
-
-		if (!seqtrk_in_flight(t, !d) || !border_probe_due(bf, d))
-			continue;
-		border_probe(f, &(struct border_probe){ .to = d,
-							.una = xlate_seq(flow_xlate(f), !d, to->ack),
-							.ack = from->ack, /* not more than its peer has */
-							.win = from->win,
-							.tsval = xlate_tsval(flow_xlate(f), !d, from->tsval) });
+		if (seqtrk_in_flight(t, !d) && border_probe_due(bf, d))
+			promote_probe(f, d);
 	}
 }
 

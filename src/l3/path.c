@@ -393,6 +393,8 @@ void l3_flow_packet(struct visit *v)
 	}
 	if (f->policy == FLOW_POL_DROP)
 		l3_drop(v);
+	else if (f->recalled && flow_border(f))
+		v->l3->border->packet(v); /* hears of it, and has it watched */
 	else
 		l3_watch(v);
 }

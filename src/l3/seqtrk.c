@@ -33,8 +33,8 @@
  *
  * Learning (no handshake seen, or recalled from the kernel): the first segment of
  * a direction is believed; if the second direction contradicts it, the second is
- * believed and the first must come again. Acknowledgements then raise the edge, up
- * to the window.
+ * believed and the first must come again. Acknowledgements then raise the edge, selective
+ * ones too, up to the window.
  */
 #include "l3/seqtrk.h"
 
@@ -310,6 +310,21 @@ static void seqtrk_reconcile(struct seqtrk *t, int d)
 		S->nxt = R->ack;
 }
 
+/* What S has, out of order, passed before, be it unseen. */
+static void seqtrk_learn_sacks(struct seqtrk *t, int d, const struct seg *s, const struct xlate *x)
+{
+	struct seqtrk_side *S = &t->side[d], *R = &t->side[!d];
+	uint32_t left, right;
+	unsigned i;
+
+	for (i = 0; i < s->nb_sack && (R->f & SEQTRK_F_NXT); i++) {
+		seg_sack(s, i, &left, &right);
+		right = xlate_ack(x, d, right);
+		if (seq_gt(right, R->nxt) && seq_le(right, S->right))
+			R->nxt = right;
+	}
+}
+
 /* A first segment of a direction while learning contradicts the other direction? Then it wins. */
 static void seqtrk_learn(struct seqtrk *t, int d, const struct seqtrk_view *v)
 {
@@ -349,7 +364,8 @@ static void seqtrk_learn_options(struct seqtrk *t, const struct seg *s)
 		t->f |= SEQTRK_C_TS;
 }
 
-static void seqtrk_take(struct seqtrk *t, int d, const struct seg *s, const struct seqtrk_view *v, bool held)
+static void seqtrk_take(struct seqtrk *t, int d, const struct seg *s, const struct seqtrk_view *v, const struct xlate *x,
+			bool held)
 {
 	struct seqtrk_side *S = &t->side[d];
 
@@ -372,6 +388,7 @@ static void seqtrk_take(struct seqtrk *t, int d, const struct seg *s, const stru
 	seqtrk_move_ts(S, s);
 	if (t->f & SEQTRK_C_LEARNT) {
 		seqtrk_reconcile(t, d);
+		seqtrk_learn_sacks(t, d, s, x);
 		seqtrk_learn_options(t, s);
 	}
 }
@@ -385,7 +402,7 @@ static enum seqtrk_res seqtrk_input(struct seqtrk *t, int d, const struct seg *s
 	seqtrk_learn(t, d, &v);
 	res = seqtrk_judge_view(t, d, &v);
 	if (res == SEQTRK_OK)
-		seqtrk_take(t, d, s, &v, held);
+		seqtrk_take(t, d, s, &v, x, held);
 	else if (res == SEQTRK_SYN && !(t->f & SEQTRK_C_EST))
 		seqtrk_take_syn(t, d, s, &v);
 	else if (res == SEQTRK_RESET)
