@@ -9,10 +9,10 @@
  *               last   ICMP about a hard connection         -> STANDIN_ICMP  errors follow their flow
  *   FORWARD     first  our request                          -> STANDIN_REQ
  *               last   routed by us, but not to a local socket -> STANDIN_LOST drop
- *               last   TCP, new to the tracker              -> STANDIN_FWD   by the match lines
+ *               last   TCP, new to the tracker; SYNs        -> STANDIN_FWD   by the match lines
  *   INPUT       last   TCP, routed to a local socket by us  -> STANDIN_IN    drop unless there is one
  *   OUTPUT      last   our request on what we inject        -> STANDIN_REQ
- *               last   TCP of a pseudo socket               -> STANDIN_OUT   keep the connection hard
+ *               last   TCP of or to a pseudo socket         -> STANDIN_OUT   keep the connection hard
  *
  * Being last, ours see the marks that others set, and a packet that comes back from the queue skips none
  * of their rules: a verdict of accept goes on behind the chain. Only the request jump is first, so that a
@@ -177,6 +177,8 @@ static void gen_jumps(struct steer_gen *g)
 	/* on its way to a pseudo socket, but somebody took our route away: its other end must not see it */
 	buf_printf_grow(o, "-A FORWARD -m mark --mark %s -j STANDIN_LOST\n", mk(g, MARK_LOCAL, MARK_ALL).s);
 	buf_printf_grow(o, "-A FORWARD -p tcp -m conntrack --ctstate INVALID,NEW -j STANDIN_FWD\n");
+	/* addresses used again, which the tracker takes for a part of the old connection */
+	buf_printf_grow(o, "-A FORWARD -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate INVALID,NEW -j STANDIN_FWD\n");
 	buf_printf_grow(o, "-A INPUT -p tcp -m mark --mark %s -j STANDIN_IN\n",
 			mk(g, MARK_LOCAL, MARK_ALL).s);
 	/* what the daemon sends itself */
@@ -186,10 +188,9 @@ static void gen_jumps(struct steer_gen *g)
 			mk(g, MARK_OFFLOADED, MARK_CLASS).s);
 	buf_printf_grow(o, "-A OUTPUT -p %s -m connmark --mark %s -j STANDIN_SOFTQ\n", steer_fam[g->fam].icmp,
 			mk(g, MARK_HARD, MARK_CLASS).s);
-	/* both socket values: all but the direct bit */
+	/* whatever has to do with pseudo sockets: what they send, and what the daemon sends round to them */
 	buf_printf_grow(o, "-A OUTPUT -p tcp -m mark --mark %s -m connmark ! --mark %s -j STANDIN_OUT\n",
-			mk(g, MARK_SOCK_QUEUE, MARK_ALL & ~(MARK_SOCK_DIRECT ^ MARK_SOCK_QUEUE)).s,
-			mk(g, MARK_HARD, MARK_CLASS).s);
+			mk(g, MARK_HARD, MARK_CLASS).s, mk(g, MARK_HARD, MARK_CLASS).s);
 }
 
 /* the request on a repeated packet: its class to the connection, our bits off, done */
