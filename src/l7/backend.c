@@ -26,6 +26,7 @@
 #include "core/hash.h"
 #include "l7/stream_priv.h"
 #include "l7/tls.h"
+#include "policy/sticktable.h"
 
 #define BACKEND_TURN_MS 1000 /* before the same server is tried again */
 
@@ -456,6 +457,7 @@ static void backend_hopeless(struct stream *s)
 		s->be->c[PX_BE].err_res++;
 		if (s->srv)
 			s->srv->c.err_res++;
+		stk_tracks_event(s->tracks, STK_EV_FAILURE);
 		stream_term(s, 'S', 'H');
 		reply_error(s, 502);
 		return;

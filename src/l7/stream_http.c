@@ -43,6 +43,14 @@ static bool http_txn_begin(struct stream *s)
 	return true;
 }
 
+/* What was to be a request and is none: stick tables count it as one, and as the client's error when that is what it is. */
+static void http_track_none(struct stream *s, bool error)
+{
+	stk_tracks_event(s->tracks, STK_EV_REQUEST);
+	if (error)
+		stk_tracks_event(s->tracks, STK_EV_ERROR);
+}
+
 /* The client said nothing and will not: only the first time that is worth a line. */
 static void http_idle_end(struct stream *s, int status, char who)
 {
@@ -56,6 +64,7 @@ static void http_idle_end(struct stream *s, int status, char who)
 		return;
 	}
 	s->log.t_idle = -1;
+	http_track_none(s, status == 400);
 	stream_term(s, who, 'R');
 	if (status == 408 && !(s->side[0].flags & (SIDE_EOF | SIDE_ERR))) {
 		s->fe->c[PX_FE].err_req++;
@@ -117,8 +126,7 @@ bool http_idle(struct stream *s)
 static void http_bad_request(struct stream *s)
 {
 	s->fe->c[PX_FE].err_req++;
-	stk_tracks_event(s->tracks, STK_EV_REQUEST);
-	stk_tracks_event(s->tracks, STK_EV_ERROR);
+	http_track_none(s, true);
 	stream_term(s, (s->side[0].flags & SIDE_EOF) ? 'C' : 'P', 'R');
 	reply_error(s, 400);
 }
@@ -131,6 +139,7 @@ void http_request_timeout(struct stream *s)
 		stream_end(s);
 		return;
 	}
+	http_track_none(s, false);
 	reply_error(s, 408);
 }
 
