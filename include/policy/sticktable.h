@@ -36,7 +36,7 @@ extern const char *const stk_type_name[STK_TYPE_COUNT];
 enum stk_data {
 	STK_SERVER_ID, STK_GPT0, STK_GPC0, STK_GPC0_RATE, STK_CONN_CNT, STK_CONN_RATE, STK_CONN_CUR, STK_SESS_CNT,
 	STK_SESS_RATE, STK_HTTP_REQ_CNT, STK_HTTP_REQ_RATE, STK_HTTP_ERR_CNT, STK_HTTP_ERR_RATE, STK_BYTES_IN_CNT,
-	STK_BYTES_IN_RATE, STK_BYTES_OUT_CNT, STK_BYTES_OUT_RATE, STK_GPC1, STK_GPC1_RATE, STK_HTTP_FAIL_CNT,
+	STK_BYTES_IN_RATE, STK_BYTES_OUT_CNT, STK_BYTES_OUT_RATE, STK_GPC1, STK_GPC1_RATE, STK_SERVER_KEY, STK_HTTP_FAIL_CNT,
 	STK_HTTP_FAIL_RATE, STK_GPT, STK_GPC, STK_GPC_RATE,
 	STK_DATA_COUNT,
 	STK_NOTHING = STK_DATA_COUNT
@@ -67,7 +67,7 @@ struct stk_def {
 	struct list node;          /* in the epoch's part */
 	struct stk_shape shape;
 	unsigned expire_ms;        /* 0: never */
-	bool nopurge;
+	bool nopurge, key_is_addr; /* srvkey addr */
 	struct stk_table *rt;      /* counted: set by prepare, in the loop; NULL before */
 };
 
@@ -84,7 +84,7 @@ struct stk_want {
 	enum stk_data data;    /* must be stored: itself, or the array it is an element of; STK_NOTHING: any table will do */
 	unsigned idx;          /* element of an array */
 	enum smp_type key;     /* type of the sample that keys are made from; SMP_T_COUNT: not checked */
-	bool server;           /* it is to hold server ids: stored from now on */
+	bool server;           /* it is to hold servers: stored from now on */
 };
 
 /* Notes it for the check at the end of reading, which tells what is wrong with the file and line that is being
@@ -107,6 +107,7 @@ struct stk_table {
 	struct stk_shape shape;
 	unsigned expire_ms;
 	bool nopurge;
+	bool key_is_addr;          /* servers are known by their addresses, not their names */
 	struct htable by_key;      /* keyed with worker->hash_key */
 	struct list all;           /* struct stk_entry, oldest first */
 	struct list idle;          /* those that nobody counts, in the order of their last touch: of expiry, too */
@@ -193,6 +194,9 @@ void stk_add(const struct stk_table *t, struct stk_entry *e, enum stk_data d, un
 void stk_set(const struct stk_table *t, struct stk_entry *e, enum stk_data d, unsigned idx, uint64_t v);
 /* conn_cur at the end of a connection. */
 void stk_dec(const struct stk_table *t, struct stk_entry *e, enum stk_data d);
+/* The server that a key sticks to, by what `srvkey` says; NULL: none is known so, though perhaps by its number. */
+const char *stk_server(const struct stk_table *t, const struct stk_entry *e);
+void stk_set_server(const struct stk_table *t, struct stk_entry *e, unsigned id, const char *key);
 /* gpc<idx> and its rate together; 64 bits of what is then in the counter. */
 uint64_t stk_inc_gpc(const struct stk_table *t, struct stk_entry *e, unsigned idx, bool legacy);
 

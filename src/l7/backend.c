@@ -3,7 +3,8 @@
  * backend.c - from a request to a connected server
  *
  *   choose    use_backend in order, else default_backend
- *   assign    a server by balance; none free: the queue; none at all: 503
+ *   assign    the server that the request sticks to (stick.c), or one by balance; none free: the queue; none at
+ *             all: 503
  *   connect   or the connection that this client used last, if it is to the same server
  *   failed    a suspicion first where the server is an endpoint; then retries, then 503
  *
@@ -361,7 +362,7 @@ static void backend_wait(struct stream *s)
 		stream_set_state(s, STREAM_QUEUE);
 		s->wait_ms = be->to_queue ? be->to_queue : be->to_connect;
 	}
-	queue_add(s->be, s);
+	queue_add(s->be, s, stick_server(s));
 }
 
 /* To the server pseudo socket, or to where the client wanted to go. */
@@ -394,8 +395,12 @@ static void backend_to(struct stream *s, struct server *srv)
 
 static struct server *backend_pick(struct stream *s, const struct server *avoid, bool *full)
 {
-	struct server *last = s->conn_srv;
+	struct server *last = s->conn_srv, *sticks = stick_server(s);
 
+	if (sticks && sticks != avoid) {
+		*full = sticks->cfg->maxconn && sticks->cur >= sticks->cfg->maxconn;
+		return *full ? NULL : sticks;
+	}
 	if ((s->be_cfg->opt & PX_OPT_PREFLAST) && last && last->px == s->be && server_usable(last) &&
 	    (!last->cfg->maxconn || last->cur < last->cfg->maxconn) && conn_is_open(&s->side[1].conn))
 		return last;
@@ -482,6 +487,9 @@ static bool backend_redispatch_due(const struct stream *s)
 
 	if (!(be->opt & PX_OPT_REDISPATCH) || !backend_others(s))
 		return false;
+	/* it only ended a connection that rested: no reason to send a client elsewhere */
+	if (s->failure == FAIL_EMPTY && s->was_reused && stick_server(s))
+		return false;
 	return !be->redispatch_every || s->log.retries % be->redispatch_every == 0 || s->conn_retries == 0;
 }
 
@@ -507,6 +515,7 @@ static void backend_failure(struct stream *s)
 		s->be->c[PX_BE].redispatches++;
 		srv->c.redispatches++;
 		avoid = server_get(srv);
+		stick_forget(s);
 		backend_srv_drop(s);
 		backend_assign_but(s, avoid);
 		server_put(avoid);

@@ -90,7 +90,7 @@ struct srv_cfg {
 	char *path;                /* UNIX */
 	char *app;                 /* APP */
 	char *addr_text;           /* as written */
-	bool check, backup, disabled;
+	bool check, backup, disabled, non_stick;
 	unsigned inter_ms, fastinter_ms, downinter_ms, rise, fall, weight, maxconn;
 	struct addr check_addr;    /* `addr`; family AF_UNSPEC: the server's */
 	unsigned check_port;       /* `port`; 0: the server's */
@@ -172,6 +172,7 @@ struct px_cfg {
 
 	struct acl_set acls;
 	struct rule_set tcp_conn, tcp_sess, tcp_req, tcp_res, http_req, http_res;
+	struct list sticks, sticks_res; /* struct stick_rule: of requests, of responses */
 	struct list use_backends;  /* struct use_be */
 	char *def_be_name;
 	const char *def_be_file;
@@ -207,6 +208,8 @@ void srv_cfg_resolve(struct px_cfg *px, struct srv_cfg *s, struct diag *d);
 void bind_cfg_resolve(struct px_cfg *px, struct bind_cfg *b, struct diag *d);
 /* resolve.c */
 void l7_cfg_resolve(struct epoch *ep, struct diag *d);
+/* Says that a word has no effect in a section without <cap>. */
+void px_no_effect(struct cfg_line *ln, const struct cfg_kw *kw, unsigned cap);
 /* opt_cfg.c */
 const char *px_opt_name(uint32_t bit);
 

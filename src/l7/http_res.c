@@ -148,6 +148,7 @@ static bool http_res_head_done(struct stream *s, size_t len)
 	side_keep_end(s);
 	t->res.max_hdr = HTTP_HDR_CAP;
 	http_res_facts(s);
+	stick_response(s);
 	if (!http_res_rules(s, s->be_cfg) || (s->fe_cfg != s->be_cfg && !http_res_rules(s, s->fe_cfg)))
 		return true;
 	http_edit_response(s);

@@ -77,7 +77,9 @@ struct server {
 	unsigned weight;           /* 0..256 */
 	bool weight_set;
 	int lb_score;              /* balance.c's */
-	unsigned cur, max, queued; /* requests on it; connections count as requests here */
+	unsigned cur, max;         /* requests on it; connections count as requests here */
+	struct list queue;         /* streams that wait for it alone: they stick to it */
+	unsigned queued;
 	uint64_t change_ms, down_ms_total, downs;
 	struct px_counters c;
 
@@ -194,8 +196,9 @@ const char *check_status_name(const struct server *s);
  * *full is set when some were only full. */
 struct server *balance_pick(struct proxy *px, const struct addr *src, const struct server *avoid, bool *full);
 
-/* queue.c */
-void queue_add(struct proxy *px, struct stream *s);
+/* queue.c: for <srv>, or, where that is NULL, any server */
+void queue_add(struct proxy *px, struct stream *s, struct server *srv);
+void queue_server_gone(struct server *srv); /* who waits for it waits for any */
 void queue_del(struct stream *s);
 void queue_run(struct proxy *px); /* a slot or a server became free */
 

@@ -284,6 +284,7 @@ static struct server *server_new(struct proxy *px, const struct srv_cfg *cfg)
 	s->check_result = -1;
 	list_init(&s->node);
 	list_init(&s->suspects);
+	list_init(&s->queue);
 	list_init(&s->sub.node);
 	return s;
 }
@@ -327,6 +328,7 @@ static void server_commit(struct server *s, const struct srv_cfg *cfg)
 static void server_gone(struct server *s)
 {
 	list_del(&s->node);
+	queue_server_gone(s);
 	check_stop(s);
 	backend_suspects_wake(s);
 	server_endpoint_drop(s);

@@ -83,6 +83,8 @@ static int px_cfg_inherit(struct cfg_line *ln, struct px_cfg *px, const struct p
 	rule_set_init(&px->tcp_res);
 	rule_set_init(&px->http_req);
 	rule_set_init(&px->http_res);
+	list_init(&px->sticks);
+	list_init(&px->sticks_res);
 	list_init(&px->use_backends);
 	list_init(&px->binds);
 	list_init(&px->servers);
@@ -197,8 +199,7 @@ static struct cfg_section px_sections[] = {
 
 /* ---- words ---- */
 
-/* Says that a word has no effect in a section of these capabilities. */
-static void px_no_effect(struct cfg_line *ln, const struct cfg_kw *kw, unsigned cap)
+void px_no_effect(struct cfg_line *ln, const struct cfg_kw *kw, unsigned cap)
 {
 	const struct px_cfg *px = ln->obj;
 

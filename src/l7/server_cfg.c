@@ -37,6 +37,8 @@ SRV_FLAG(check, check, true)
 SRV_FLAG(no_check, check, false)
 SRV_FLAG(backup, backup, true)
 SRV_FLAG(no_backup, backup, false)
+SRV_FLAG(non_stick, non_stick, true)
+SRV_FLAG(stick, non_stick, false)
 SRV_FLAG(disabled, disabled, true)
 SRV_FLAG(enabled, disabled, false)
 SRV_FLAG(ssl, ssl, true)
@@ -181,7 +183,7 @@ static const struct srv_param srv_params[] = {
 	{ "resolvers", 1, srv_p_refused }, { "source", 1, srv_p_refused }, { "proto", 1, srv_p_refused },
 	{ "crl-file", 1, srv_p_refused }, { "namespace", 1, srv_p_refused }, { "socks4", 1, srv_p_refused },
 	{ "ws", 1, srv_p_refused }, { "check-proto", 1, srv_p_refused }, { "check-alpn", 1, srv_p_refused },
-	{ "check-via-socks4", 0, srv_p_refused }, { "non-stick", 0, srv_p_ignored },
+	{ "check-via-socks4", 0, srv_p_refused }, { "non-stick", 0, srv_p_non_stick }, { "stick", 0, srv_p_stick },
 };
 
 static const struct srv_param *srv_param_find(const char *word)

@@ -474,6 +474,7 @@ void stream_release_backend(struct stream *s)
 void stream_txn_end(struct stream *s)
 {
 	stk_tracks_end_request(s->tracks);
+	stick_end(s);
 	if (s->txn)
 		pool_free(s->l7->p_txn, s->txn);
 	s->txn = NULL;

@@ -308,6 +308,7 @@ bool http_head(struct stream *s)
 	}
 	if (s->st != STREAM_HEAD)
 		return true;
+	stick_request(s);
 	if (http_send_request(s))
 		backend_assign(s);
 	return true;

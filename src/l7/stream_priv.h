@@ -144,6 +144,7 @@ struct stream {
 	struct txn *txn;           /* http: owns; from l7->p_txn */
 	struct arena arena;        /* this transaction's strings */
 	struct policy_ctx ctx;
+	struct stick_work *stick;  /* what stick rules have found for this transaction; its arena's, or NULL */
 	struct stk_tracks *tracks; /* counted: what stick tables count of the connection; NULL: nothing */
 	bool session_due;          /* tcp-request session is to run */
 	bool flow_tracks;          /* they are a flow's: it counts session and bytes */
@@ -161,6 +162,7 @@ struct stream {
 	struct list q_node;        /* in proxy->queue, or server->suspects */
 	struct list sus_node;
 	bool queued;
+	struct server *queue_srv;  /* borrows: in whose queue; NULL: in the backend's */
 	bool req_cut;              /* part of the request was not read: nothing can follow it */
 	bool was_reused;           /* the server's connection was made for an earlier request */
 	bool hold_fin;             /* an endpoint's FIN waits for its word */
@@ -287,6 +289,15 @@ void backend_queue_timeout(struct stream *s);
 
 /* http_act.c */
 struct str act_build(const struct logformat *lf, struct policy_ctx *ctx); /* in ctx->tmp; null on no memory */
+
+/* stick.c */
+void stick_request(struct stream *s);           /* the request's rules, before a server is chosen */
+void stick_response(struct stream *s);          /* the response is here, in mode tcp the connection: remember the server */
+/* The server that the request sticks to, if it takes requests; NULL: none. */
+struct server *stick_server(const struct stream *s);
+void stick_forget(struct stream *s);            /* it failed: another one may serve, and be remembered */
+bool stick_waits(const struct stream *s);       /* mode tcp: rules want the server's first bytes */
+void stick_end(struct stream *s);               /* the transaction is over */
 
 /* log.c */
 void stream_log_write(struct stream *s);

@@ -88,6 +88,7 @@ bool tcp_content(struct stream *s)
 	s->rule_phase = RULES_TCP_CONN;
 	s->rule_from = NULL;
 	s->rule_wait_ms = 0;
+	stick_request(s);
 	backend_assign(s);
 	return true;
 }
@@ -194,6 +195,8 @@ bool tcp_xfer(struct stream *s)
 	}
 	if (!tcp_rules_res(s))
 		return s->st == STREAM_DEAD;
+	if (!s->txn && (srv->rx.data || !stick_waits(s)))
+		stick_response(s);
 	if (srv->rx.data && s->log.t_data < 0)
 		s->log.t_data = (int64_t)(stream_now(s) - s->log.accept_ms);
 	for (int d = 0; d < 2; d++) {

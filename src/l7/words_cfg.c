@@ -30,7 +30,7 @@ static struct cfg_kw unsupported_kws[] = {
 	NOT_YET("http-after-response"), NOT_YET("http-error"), NOT_YET("ignore-persist"),
 	NOT_YET("load-server-state-from-file"), NOT_YET("log-format-sd"), NOT_YET("monitor"), NOT_YET("persist"),
 	NOT_YET("rate-limit"), NOT_YET("redirect"), NOT_YET("server-state-file-name"), NOT_YET("server-template"),
-	NOT_YET("source"), NOT_YET("stats"), NOT_YET("stick"), NOT_YET("tcp-check"),
+	NOT_YET("source"), NOT_YET("stats"), NOT_YET("tcp-check"),
 	NOT_YET("unique-id-format"), NOT_YET("unique-id-header"), NOT_YET("use-server"), NOT_YET("use-fcgi-app"),
 	NOT_YET("timeout tarpit"), NOT_YET("usesrc"), NOT_YET("block"), NOT_YET("reqadd"), NOT_YET("rspadd"),
 	IGNORED("fullconn"), IGNORED("max-keep-alive-queue"), IGNORED("grace"), IGNORED("id"),

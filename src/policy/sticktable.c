@@ -492,6 +492,10 @@ int stktables_init(struct worker *w)
 	ts->timer_ms = UINT64_MAX;
 	ts->p_tracks = pool_create(&w->pools, "stick-track", sizeof(struct stk_tracks));
 	list_init(&ts->all);
+	if (htable_init(&ts->words_by_text, STK_BUCKETS) < 0) {
+		free(ts);
+		return -ENOMEM;
+	}
 	ev_timer_init(&ts->timer, stk_timer_cb, 0., 0.);
 	ts->timer.data = ts;
 	w->tables = ts;
@@ -510,6 +514,7 @@ void stktables_destroy(struct worker *w)
 	/* definitions still count some, but change nothing any more */
 	while ((t = list_first(&ts->all, struct stk_table, node)))
 		stk_table_unlink(t);
+	stk_words_free(ts);
 	free(ts);
 	w->tables = NULL;
 }

@@ -115,12 +115,16 @@ static int stk_word_peers(struct cfg_line *ln, struct stk_def *def, int *pos)
 	return cfg_err(ln, "stick-table: 'peers' is not supported: tables are not replicated.");
 }
 
-/* It says by what peers know a server. */
+/* By what servers are found again. */
 static int stk_word_srvkey(struct cfg_line *ln, struct stk_def *def, int *pos)
 {
-	if (strcmp(ln->args[*pos], "name") != 0 && strcmp(ln->args[*pos], "addr") != 0)
+	static const char *const keys[] = { "name", "addr" };
+	int i = cfg_word_index(keys, ARRAY_SIZE(keys), ln->args[*pos]);
+
+	if (i < 0)
 		return cfg_err(ln, "stick-table : unknown server key type '%s'.", ln->args[*pos]);
-	return cfg_warn(ln, "stick-table: 'srvkey' has no effect: tables are not replicated.");
+	def->key_is_addr = i == 1;
+	return 0;
 }
 
 /* The comma-separated item at *p, without what stands in brackets, which is *arg ("" when empty, p NULL without). */
@@ -188,7 +192,7 @@ static const char *stk_data_near(struct str name)
 	char word[32];
 
 	for (int i = 0; i < STK_DATA_COUNT; i++)
-		names[i] = stk_data_name((enum stk_data)i);
+		names[i] = stk_data_name(i == STK_SERVER_KEY ? STK_SERVER_ID : (enum stk_data)i);
 	snprintf(word, sizeof(word), "%.*s", STR_ARG(name));
 	return diag_nearest_of(word, names, STK_DATA_COUNT);
 }
@@ -201,7 +205,7 @@ static int stk_store_one(struct cfg_line *ln, struct stk_def *def, struct str na
 	unsigned idx;
 
 	/* "gpc7" names an element, which is not stored alone */
-	if (!stk_data_find(name, &d, &idx) || !str_eq(name, str_c(stk_data_name(d)))) {
+	if (!stk_data_find(name, &d, &idx) || d == STK_SERVER_KEY || !str_eq(name, str_c(stk_data_name(d)))) {
 		near = stk_data_near(name);
 		return cfg_err(ln, "stick-table: unknown store option '%.*s'" DIAG_MAYBE ".", STR_ARG(name), DIAG_MAYBE_ARG(near));
 	}
@@ -356,7 +360,7 @@ static void stk_note_resolve(struct epoch *ep, struct stk_note *n, struct diag *
 		return;
 	}
 	if (n->want.server)
-		def->shape.col[STK_SERVER_ID].count = 1;
+		def->shape.col[STK_SERVER_ID].count = def->shape.col[STK_SERVER_KEY].count = 1;
 	if (n->want.data != STK_NOTHING && !stk_stores(&def->shape, n->want.data, n->want.idx)) {
 		snprintf(what, sizeof(what), "table '%s' (%s:%d) does not store '%s'%s", n->ref.name, o->file, o->line,
 			 stk_data_name(n->want.data), stk_data_is_array(n->want.data) ? " with so many elements" : "");
@@ -416,6 +420,7 @@ static void stk_cfg_commit(struct worker *w, struct epoch *ep, struct epoch *old
 		t = def->rt;
 		t->expire_ms = def->expire_ms;
 		t->nopurge = def->nopurge;
+		t->key_is_addr = def->key_is_addr;
 		if (list_empty(&t->node))
 			stk_table_get(t); /* the list's */
 		list_del(&t->node);

@@ -54,7 +54,7 @@ static bool stk_filter_match(const struct stk_cli *c, const struct stk_entry *e)
 /* "data.<type>" of a table. NULL when it is, else what is wrong. */
 static const char *stk_cli_data(const struct stk_table *t, const char *word, enum stk_data *d, unsigned *idx)
 {
-	if (strncmp(word, "data.", 5) != 0 || !stk_data_find(str_c(word + 5), d, idx))
+	if (strncmp(word, "data.", 5) != 0 || !stk_data_find(str_c(word + 5), d, idx) || *d == STK_SERVER_KEY)
 		return "Unknown data type";
 	return stk_stores(&t->shape, *d, *idx) ? NULL : "Data type not stored in this table";
 }
@@ -137,6 +137,10 @@ static void stk_cli_data_text(struct buf *out, const struct stk_table *t, const 
 {
 	const struct stk_column *col = &t->shape.col[d];
 
+	if (d == STK_SERVER_KEY && col->count) {
+		buf_printf_grow(out, " %s=%s", stk_data_name(d), stk_server(t, e) ? stk_server(t, e) : "-");
+		return;
+	}
 	for (unsigned i = 0; i < col->count; i++) {
 		if (!stk_data_is_array(d))
 			buf_printf_grow(out, " %s", stk_data_name(d));
@@ -153,6 +157,10 @@ static void stk_cli_data_json(struct json *j, const struct stk_table *t, const s
 	const struct stk_column *col = &t->shape.col[d];
 	bool array = stk_data_is_array(d);
 
+	if (d == STK_SERVER_KEY && col->count) {
+		json_str(j, stk_data_name(d), str_c(stk_server(t, e) ? stk_server(t, e) : ""));
+		return;
+	}
 	if (array && col->count)
 		json_arr_open(j, stk_data_name(d));
 	for (unsigned i = 0; i < col->count; i++)

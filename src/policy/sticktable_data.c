@@ -8,9 +8,13 @@
  * the former period had come evenly, so that it slides over two periods and never
  * jumps when one begins. A single event is read as one until it is two periods
  * old, and not as none of its second one.
+ *
+ * A server is stored by its number and by its name or address. These are words that
+ * all entries of a worker share; an entry has the number of one.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "policy/sticktable_priv.h"
@@ -46,6 +50,7 @@ static const struct stk_info {
 	[STK_BYTES_OUT_RATE] = { "bytes_out_rate", STK_K_RATE },
 	[STK_GPC1] = { "gpc1", STK_K_U32 },
 	[STK_GPC1_RATE] = { "gpc1_rate", STK_K_RATE },
+	[STK_SERVER_KEY] = { "server_key", STK_K_U32 },
 	[STK_HTTP_FAIL_CNT] = { "http_fail_cnt", STK_K_U32 },
 	[STK_HTTP_FAIL_RATE] = { "http_fail_rate", STK_K_RATE },
 	[STK_GPT] = { "gpt", STK_K_U32, true },
@@ -256,6 +261,64 @@ void stk_dec(const struct stk_table *t, struct stk_entry *e, enum stk_data d)
 	/* the stats socket may have set it */
 	if (v)
 		stk_set(t, e, d, 0, v - 1);
+}
+
+/* ---- servers ---- */
+
+/* A text's number: small, and the same as long as the process lives. There are as many as servers. */
+struct stk_word {
+	struct hnode by_text;
+	uint32_t number;
+	char text[];
+};
+
+/* 0 on no memory: none. */
+static uint32_t stk_word_number(struct worker *w, const char *text)
+{
+	struct stktables *ts = w->tables;
+	uint32_t hash = (uint32_t)hash_bytes(&w->hash_key, text, strlen(text));
+	struct stk_word *word, **all;
+	struct hnode *n = NULL;
+
+	while ((n = htable_find(&ts->words_by_text, hash, n))) {
+		word = container_of(n, struct stk_word, by_text);
+		if (strcmp(word->text, text) == 0)
+			return word->number;
+	}
+	all = realloc(ts->words, (ts->nb_words + 1) * sizeof(*all));
+	if (!all)
+		return 0;
+	ts->words = all;
+	word = calloc(1, sizeof(*word) + strlen(text) + 1);
+	if (!word)
+		return 0;
+	strcpy(word->text, text);
+	all[ts->nb_words++] = word;
+	word->number = ts->nb_words;
+	htable_insert(&ts->words_by_text, &word->by_text, hash);
+	return word->number;
+}
+
+void stk_words_free(struct stktables *ts)
+{
+	for (uint32_t i = 0; i < ts->nb_words; i++)
+		free(ts->words[i]);
+	free(ts->words);
+	htable_destroy(&ts->words_by_text);
+}
+
+const char *stk_server(const struct stk_table *t, const struct stk_entry *e)
+{
+	const struct stktables *ts = t->w->tables;
+	uint64_t number = stk_read(t, e, STK_SERVER_KEY, 0);
+
+	return number && number <= ts->nb_words ? ts->words[number - 1]->text : NULL;
+}
+
+void stk_set_server(const struct stk_table *t, struct stk_entry *e, unsigned id, const char *key)
+{
+	stk_set(t, e, STK_SERVER_ID, 0, id);
+	stk_set(t, e, STK_SERVER_KEY, 0, stk_word_number(t->w, key));
 }
 
 uint64_t stk_inc_gpc(const struct stk_table *t, struct stk_entry *e, unsigned idx, bool legacy)

@@ -17,6 +17,10 @@ struct stktables {
 	struct pool *p_tracks;
 	ev_timer timer;
 	uint64_t timer_ms;         /* when it fires; UINT64_MAX: idle */
+	/* names of servers, by number from 1 and by text: sticktable_data.c */
+	struct stk_word **words;   /* owns */
+	uint32_t nb_words;
+	struct htable words_by_text;
 };
 
 /* sticktable.c: a table without a list; one reference. NULL on no memory. */
@@ -29,6 +33,7 @@ void stk_expire_soon(struct worker *w);
 /* The key of an entry of <t>: a view of it. */
 void stk_key_of(const struct stk_table *t, const struct stk_entry *e, struct stk_key *k);
 
+void stk_words_free(struct stktables *ts);
 /* sticktable_data.c: the layout of an entry's data from the counts in s->col. */
 void stk_shape_lay_out(struct stk_shape *s);
 
