@@ -102,7 +102,7 @@ for addr in $S4 $S6; do
 		again $addr 30 $end
 		has "$addr: $end: the port is used again at once" "$said" 'bad=0'
 		is "$addr: $end: and each connection was promoted" "$promoted" 30
-		brief "$addr: $end: longest wait for a connection, ms" "$(word connect_ms "$said")" 1500
+		brief "$addr: $end: longest wait for a connection, ms" "$(word connect_ms "$said")" 900
 	done
 done
 

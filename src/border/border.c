@@ -109,7 +109,10 @@ void border_deliver(struct visit *v)
 	v->f->bytes[v->d] -= v->s.data_len; /* it counts when the stream sends it on */
 	if (seq_gt(seg_end(&v->s), bf->top[v->d]))
 		bf->top[v->d] = seg_end(&v->s);
-	l3_to_socket(v);
+	if (bf->direct)
+		l3_copy_to_socket(v);
+	else
+		l3_to_socket(v);
 }
 
 void border_deliver_held(struct border_flow *bf)
@@ -143,6 +146,7 @@ static void border_switch(struct border_flow *bf)
 {
 	list_del(&bf->late);
 	bf->fresh = false;
+	bf->direct = true;
 	border_mark(bf, MARK_SOCK_DIRECT);
 	trace_step(bf->f, "direct delivery");
 }

@@ -43,6 +43,7 @@ struct border_flow {
 	bool slot;              /* one of those that are leaving */
 	uint32_t snd0[2], rcv0[2]; /* sequences that fd[d] began with */
 	bool fresh;             /* the sockets have not been delivered to directly yet: ACKs are lifted to snd0 */
+	bool direct;            /* the kernel delivers to the sockets; what comes by the queue all the same it did not know */
 	bool shut[2];           /* side d had been told of no window worth sending into */
 	uint32_t wnd0[2];       /* the window of side d that fd[d] began with, in bytes */
 	uint16_t win0[2];       /* window field for segments of d whose ACK is lifted to snd0[d] */

@@ -189,6 +189,7 @@ static int wish_queued(struct border_flow *bf, struct repair_queues q[2])
 	int d, rc;
 
 	list_del(&bf->late);
+	bf->direct = false;
 	border_mark(bf, MARK_SOCK_QUEUE);
 	rc = border_leave_look(bf, q);
 	for (d = 0; d < 2 && direct && rc == 0; d++)

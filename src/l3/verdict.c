@@ -130,7 +130,16 @@ void l3_to_socket(struct visit *v)
 		verdict_give(v, &vd);
 		return;
 	}
-	/* routed already: send a copy round through lo instead */
+	/* routed already */
+	l3_copy_to_socket(v);
+}
+
+void l3_copy_to_socket(struct visit *v)
+{
+	if (v->p->hook == PKTQ_HOOK_PREROUTING && !seg_is_whole(&v->s)) {
+		l3_to_socket(v);
+		return;
+	}
 	if (seg_is_whole(&v->s) && seg_checksum(&v->s) == 0)
 		inject_local(v->l3->inject, v->s.pkt, v->s.len, v->f->foreign_mark);
 	l3_drop(v);
