@@ -2,9 +2,10 @@
  *
  * pool.h - typed pools of equal objects, and arenas that are freed as a whole
  *
- * Pools hang off the worker and are used by its loop only: no locks. Freed
- * objects are kept for reuse up to a bound; `show pools` counts them. Under
- * AddressSanitizer a pool is malloc() and free(), so that misuse is seen.
+ * Pools hang off the worker and are used by its loop only: no locks. Objects stand
+ * side by side in chunks, without an allocator's overhead; chunks that are empty go back to the
+ * system but for a few. `show pools` counts. Under AddressSanitizer, and for objects
+ * of pages, a pool is malloc() and free().
  *
  * An arena is for what lives and dies together: one transaction's strings, or
  * one configuration epoch. It is not tied to a worker.
@@ -17,11 +18,15 @@
 
 struct pool {
 	const char *name;
-	size_t size; /* of an object */
-	void *free_list;
-	unsigned used, cached, max_cached;
+	size_t size;               /* of an object */
+	unsigned per_chunk;        /* objects; 0: malloc'd one by one */
+	struct list open;          /* struct pool_chunk with room; the first is in use */
+	void *free_list;           /* malloc'd ones that wait for reuse */
+	unsigned used;
+	unsigned cached;           /* room for so many more without asking the system */
+	unsigned max_cached;       /* what is beyond that is given back */
 	uint64_t allocs, fails;
-	struct list node; /* in struct pools */
+	struct list node;          /* in struct pools */
 };
 
 struct pools {

@@ -45,20 +45,63 @@ Test(pool, zalloc_zeroes_a_reused_object)
 	pools_destroy(&ps);
 }
 
-Test(pool, keeps_no_more_than_its_bound)
+/* Objects of <size>, as many as a burst brings: each has its own bytes, and after it few are kept. */
+static void burst(size_t size)
+{
+	enum { N = 3000 };
+	static unsigned char *obj[N];
+	struct pools ps;
+	struct pool *p;
+
+	pools_init(&ps);
+	p = pool_create(&ps, "thing", size);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < N; i++) {
+			obj[i] = pool_alloc(p);
+			cr_assert_eq((uintptr_t)obj[i] % 16, 0);
+			memset(obj[i], i & 0xff, size);
+		}
+		cr_assert_eq(p->used, N);
+		for (int i = 0; i < N; i++) {
+			int k = (i * 7 + round) % N; /* in another order */
+
+			for (size_t b = 0; b < size; b++)
+				cr_assert_eq(obj[k][b], k & 0xff);
+			pool_free(p, obj[k]);
+		}
+		cr_assert_eq(p->used, 0);
+		cr_assert_lt(p->cached, p->max_cached + MAX(p->per_chunk, 1u), "%zu: %u are kept", size, p->cached);
+	}
+	pools_destroy(&ps);
+}
+
+Test(pool, objects_are_apart_and_a_burst_is_given_back, .timeout = 30)
+{
+	burst(8);
+	burst(40);
+	burst(96);
+	burst(1392);
+	burst(4000);
+	burst(16384);
+}
+
+Test(pool, places_are_used_again_before_new_ones_are_made)
 {
 	struct pools ps;
 	struct pool *p;
-	void *obj[8];
+	void *a, *b;
 
 	pools_init(&ps);
-	p = pool_create(&ps, "thing", 16);
-	p->max_cached = MIN(p->max_cached, 3u);
-	for (int i = 0; i < 8; i++)
-		obj[i] = pool_alloc(p);
-	for (int i = 0; i < 8; i++)
-		pool_free(p, obj[i]);
-	cr_assert_leq(p->cached, 3);
+	p = pool_create(&ps, "thing", 96);
+	a = pool_alloc(p);
+	b = pool_alloc(p);
+	for (int i = 0; i < 100000; i++) {
+		pool_free(p, a);
+		a = pool_alloc(p);
+	}
+	cr_assert_leq(p->used + p->cached, MAX(p->per_chunk, 2u));
+	pool_free(p, a);
+	pool_free(p, b);
 	pools_destroy(&ps);
 }
 

@@ -2,10 +2,15 @@
  *
  * pool.c - pools of equal objects; arenas
  *
- * A pool keeps freed objects on a list threaded through their own first word,
- * at most max_cached of them: a burst's memory goes back to the allocator. Under
- * AddressSanitizer nothing is cached, so a use after free is reported where
- * it happens.
+ * A chunk is 64 KB at a multiple of 64 KB, so an object's address tells its chunk. Places are
+ * given out from the chunk's own list of free ones, then from what was never used:
+ * pages are not touched before they are needed. One chunk is filled before the next, so
+ * that after a burst the others run empty; an empty one is unmapped when
+ * max_cached places are free without it.
+ *
+ * Objects so large that a chunk would hold a few are malloc'd, and at most max_cached of
+ * them kept on a list threaded through their own first word. Under AddressSanitizer so is
+ * everything and nothing is kept, so a use after free is reported where it happens.
  *
  * An arena hands out slices of chunks and never takes one back. Objects larger
  * than a chunk get one of their own, behind the current one, which stays open.
@@ -15,35 +20,157 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "core/bug.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-#define POOL_CACHED_BYTES 0
+#define POOL_ASAN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define POOL_CACHED_BYTES 0
+#define POOL_ASAN 1
 #endif
 #endif
-#ifndef POOL_CACHED_BYTES
-#define POOL_CACHED_BYTES (4u << 20) /* kept for reuse, a pool */
+#ifndef POOL_ASAN
+#define POOL_ASAN 0
 #endif
-#define POOL_CACHED_MIN 64 /* objects, however large */
+#define POOL_CHUNK ((size_t)65536)
+#define POOL_ALIGN ((size_t)16)
+#define POOL_LARGE (POOL_CHUNK / 16) /* from here on an object is malloc'd */
+#define POOL_CACHED_BYTES (64u << 10) /* kept for reuse, a pool of chunks: one of them, about */
+#define POOL_CACHED_LARGE (4u << 20)   /* and one of malloc'd objects */
+#define POOL_CACHED_MIN 64 /* of those, however large */
+
+struct pool_chunk {
+	struct list node; /* in struct pool.open; on no list when full */
+	void *free_list;  /* threaded through the objects' first word */
+	unsigned fresh;   /* objects from here on were never given out */
+	unsigned used;
+	char area[] __attribute__((aligned(16)));
+};
 
 void pools_init(struct pools *ps)
 {
 	list_init(&ps->all);
 }
 
+static void *pool_pop(void **list)
+{
+	void *obj = *list;
+
+	memcpy(list, obj, sizeof(void *));
+	return obj;
+}
+
+static void pool_push(void **list, void *obj)
+{
+	memcpy(obj, list, sizeof(void *));
+	*list = obj;
+}
+
+/* ---- chunks ---- */
+
+static size_t pool_stride(const struct pool *p)
+{
+	return (p->size + POOL_ALIGN - 1) & ~(POOL_ALIGN - 1);
+}
+
+/* Mappings stand side by side as a rule: aligned when the one before was. */
+static void *pool_map(void)
+{
+	char *at = mmap(NULL, POOL_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t off;
+
+	if (at == MAP_FAILED || (uintptr_t)at % POOL_CHUNK == 0)
+		return at;
+	munmap(at, POOL_CHUNK);
+	at = mmap(NULL, 2 * POOL_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return at;
+	off = -(uintptr_t)at % POOL_CHUNK;
+	if (off)
+		munmap(at, off);
+	munmap(at + off + POOL_CHUNK, POOL_CHUNK - off);
+	return at + off;
+}
+
+static struct pool_chunk *pool_grow(struct pool *p)
+{
+	struct pool_chunk *c = pool_map();
+
+	if (c == MAP_FAILED)
+		return NULL;
+	list_add(&p->open, &c->node); /* zeroed by the system */
+	p->cached += p->per_chunk;
+	return c;
+}
+
+static void pool_shrink(struct pool *p, struct pool_chunk *c)
+{
+	list_del(&c->node);
+	p->cached -= p->per_chunk;
+	munmap(c, POOL_CHUNK);
+}
+
+static void *pool_take(struct pool *p)
+{
+	struct pool_chunk *c = list_first(&p->open, struct pool_chunk, node);
+	void *obj;
+
+	if (!c)
+		c = pool_grow(p);
+	if (!c)
+		return NULL;
+	obj = c->free_list ? pool_pop(&c->free_list) : c->area + c->fresh++ * pool_stride(p);
+	if (++c->used == p->per_chunk)
+		list_del(&c->node);
+	p->cached--;
+	return obj;
+}
+
+static void pool_give(struct pool *p, void *obj)
+{
+	struct pool_chunk *c = (void *)((uintptr_t)obj & ~(POOL_CHUNK - 1));
+
+	pool_push(&c->free_list, obj);
+	if (c->used-- == p->per_chunk)
+		list_add_tail(&p->open, &c->node);
+	p->cached++;
+	if (c->used == 0 && p->cached >= p->max_cached + p->per_chunk)
+		pool_shrink(p, c);
+}
+
+/* ---- one by one ---- */
+
+static void *pool_take_large(struct pool *p)
+{
+	if (!p->free_list)
+		return malloc(p->size);
+	p->cached--;
+	return pool_pop(&p->free_list);
+}
+
+static void pool_give_large(struct pool *p, void *obj)
+{
+	if (p->cached >= p->max_cached) {
+		free(obj);
+		return;
+	}
+	pool_push(&p->free_list, obj);
+	p->cached++;
+}
+
+/* ---- pools ---- */
+
 static void pool_drain(struct pool *p)
 {
-	while (p->free_list) {
-		void *obj = p->free_list;
+	struct pool_chunk *c, *next;
 
-		memcpy(&p->free_list, obj, sizeof(void *));
-		free(obj);
-	}
-	p->cached = 0;
+	while (p->free_list)
+		free(pool_pop(&p->free_list));
+	list_for_each_safe (c, next, &p->open, node)
+		if (c->used == 0)
+			pool_shrink(p, c);
 }
 
 void pools_destroy(struct pools *ps)
@@ -66,25 +193,24 @@ struct pool *pool_create(struct pools *ps, const char *name, size_t size)
 		return NULL;
 	p->name = name;
 	p->size = MAX(size, sizeof(void *));
-	if (POOL_CACHED_BYTES > 0)
-		p->max_cached = MAX(POOL_CACHED_BYTES / p->size, (size_t)POOL_CACHED_MIN);
+	list_init(&p->open);
+	if (!POOL_ASAN && p->size < POOL_LARGE) {
+		p->per_chunk = (unsigned)((POOL_CHUNK - sizeof(struct pool_chunk)) / pool_stride(p));
+		p->max_cached = (unsigned)(POOL_CACHED_BYTES / pool_stride(p));
+	} else if (!POOL_ASAN) {
+		p->max_cached = MAX((unsigned)(POOL_CACHED_LARGE / p->size), POOL_CACHED_MIN);
+	}
 	list_add_tail(&ps->all, &p->node);
 	return p;
 }
 
 void *pool_alloc(struct pool *p)
 {
-	void *obj = p->free_list;
+	void *obj = p->per_chunk ? pool_take(p) : pool_take_large(p);
 
-	if (obj) {
-		memcpy(&p->free_list, obj, sizeof(void *));
-		p->cached--;
-	} else {
-		obj = malloc(p->size);
-		if (!obj) {
-			p->fails++;
-			return NULL;
-		}
+	if (!obj) {
+		p->fails++;
+		return NULL;
 	}
 	p->used++;
 	p->allocs++;
@@ -106,13 +232,10 @@ void pool_free(struct pool *p, void *obj)
 		return;
 	BUG_ON(!p->used);
 	p->used--;
-	if (p->cached >= p->max_cached) {
-		free(obj);
-		return;
-	}
-	memcpy(obj, &p->free_list, sizeof(void *));
-	p->free_list = obj;
-	p->cached++;
+	if (p->per_chunk)
+		pool_give(p, obj);
+	else
+		pool_give_large(p, obj);
 }
 
 /* ---- arenas ---- */
