@@ -291,6 +291,7 @@ const char *flow_name(struct flow_table *t, const char *name);
 /* Where its packets came from last; NULL when that closed. */
 struct pktq *flow_queue(const struct flow *f);
 void flow_set_queue(struct flow *f, const struct pktq *q);
+bool flow_came_by(const struct flow *f, const struct pktq *q);
 
 /* When it was touched last, in clock_ms(), not more than 49 days ago. */
 uint64_t flow_touched(const struct flow *f);

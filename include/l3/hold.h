@@ -41,6 +41,8 @@ struct held {
 };
 
 struct hold {
+	struct list node;      /* struct l3.holds */
+	struct flow *f;
 	enum hold_why why;
 	struct list side[2];   /* struct held, by sequence */
 	uint32_t count, bytes;
@@ -76,6 +78,6 @@ static inline bool hold_empty(const struct hold *h)
 void hold_forward(struct flow *f);
 void hold_drop(struct flow *f);
 void hold_over(struct flow *f);  /* the flow's, if it has one, must be empty: gone */
-void hold_free(struct hold **h); /* one that is no flow's; must be empty */
+void hold_free(struct hold **h); /* one that is not flow_hold() any more; must be empty */
 
 #endif

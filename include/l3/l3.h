@@ -47,6 +47,8 @@ struct l3_border_ops {
 	void (*timeout)(struct flow *f);
 	/* A batch of packets of <q> is done and its verdicts are sent. <drained>: the queue was empty. */
 	void (*batch_end)(struct pktq *q, bool drained);
+	/* <q> is closing, and its flows have no queue any more: those with border that wait for it let go. */
+	void (*queue_gone)(const struct pktq *q);
 	/* Ends it: both ends get a reset, or the stream is killed. For `kill flow`. */
 	void (*kill)(struct flow *f);
 	/* CLOSING with pseudo sockets: are they still at work? */
@@ -89,6 +91,8 @@ struct l3 {
 	struct l3_ifname ifname[16];
 	struct arena tmp;          /* scratch of one packet's rules */
 	struct buf scratch;        /* held payload in one piece; grown once */
+	struct pool *hold_pool;
+	struct list holds;         /* struct hold */
 	uint64_t held_bytes, held_max; /* of all flows */
 	uint64_t unknown[SEG_ERR_COUNT]; /* packets that seg_parse() refused; accepted as they are */
 	uint64_t forged;           /* segments that their receiver would not accept; forwarded */

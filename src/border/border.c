@@ -244,6 +244,16 @@ static void border_timeout(struct flow *f)
 	}
 }
 
+static void border_queue_gone(const struct pktq *q)
+{
+	struct border *b = q->w->border;
+	struct border_flow *bf, *tmp;
+
+	list_for_each_safe(bf, tmp, &b->all, node)
+		if (flow_came_by(bf->f, q))
+			border_timeout(bf->f);
+}
+
 static void border_kill(struct flow *f)
 {
 	struct border_flow *bf = flow_border(f);
@@ -301,6 +311,7 @@ static const struct l3_border_ops border_ops = {
 	.packet = border_packet,
 	.timeout = border_timeout,
 	.batch_end = border_batch_end,
+	.queue_gone = border_queue_gone,
 	.kill = border_kill,
 	.lingers = border_lingers,
 	.replaced = border_replaced,

@@ -419,12 +419,17 @@ static void flow_names_free(struct flow_table *t)
 
 /* ---- queues ---- */
 
+bool flow_came_by(const struct flow *f, const struct pktq *q)
+{
+	return f->queue == q->first + 1u;
+}
+
 struct pktq *flow_queue(const struct flow *f)
 {
 	struct pktq *q;
 
 	list_for_each(q, &f->gw->l3->queues, node)
-		if (f->queue == q->first + 1u)
+		if (flow_came_by(f, q))
 			return q;
 	return NULL;
 }

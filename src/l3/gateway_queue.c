@@ -78,17 +78,20 @@ void gateway_queue_commit(struct gateway *gw)
 /* A flow may have packets in this queue, or wait for it to run dry: let go of them. */
 static void queue_quit(struct l3 *l3, struct pktq *q)
 {
-	struct flow *f;
-	uint32_t at = 0;
+	struct hold *h, *next;
 
-	while ((f = flow_next(&l3->flows, &at))) {
-		if (f->queue != q->first + 1u && !hold_uses(flow_hold(f), q))
+	list_for_each_safe(h, next, &l3->holds, node) {
+		struct flow *f = h->f;
+
+		if (!hold_uses(h, q))
 			continue;
-		if (f->state == FLOW_ST_HELD && flow_hold(f)->why == HOLD_INSPECT)
+		if (h->why == HOLD_INSPECT)
 			l3_turn_judge(f, true);
 		if (flow_border(f)) /* it may have been promoted just now */
 			l3->border->timeout(f);
 	}
+	if (l3->border && l3->border->queue_gone)
+		l3->border->queue_gone(q);
 }
 
 static void queue_close(struct l3 *l3, struct pktq *q)

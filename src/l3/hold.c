@@ -21,14 +21,16 @@ int hold_start(struct flow *f, enum hold_why why)
 	struct hold *h = flow_hold(f);
 
 	if (!h) {
-		h = flow_ext(f) ? calloc(1, sizeof(*h)) : NULL;
+		h = flow_ext(f) ? pool_zalloc(f->gw->l3->hold_pool) : NULL;
 		if (!h) {
 			flow_ext_trim(f);
 			return -ENOMEM;
 		}
 		list_init(&h->side[0]);
 		list_init(&h->side[1]);
+		h->f = f;
 		h->total = &f->gw->l3->held_bytes;
+		list_add_tail(&f->gw->l3->holds, &h->node);
 		h->since_us = clock_us();
 		f->ext->hold = h;
 	}
@@ -213,6 +215,9 @@ void hold_over(struct flow *f)
 
 void hold_free(struct hold **h)
 {
-	free(*h);
+	if (!*h)
+		return;
+	list_del(&(*h)->node);
+	pool_free((*h)->f->gw->l3->hold_pool, *h);
 	*h = NULL;
 }

@@ -155,11 +155,13 @@ int l3_worker_init(struct worker *w)
 	list_init(&l3->queues);
 	task_init(&l3->sweep, gateway_sweep);
 	list_init(&l3->traces);
+	list_init(&l3->holds);
 	l3->mark_mask = MARK_MASK_DEFAULT;
 	l3->held_max = HOLD_ALL_MAX;
 	l3->timer_ms = UINT64_MAX;
 	arena_init(&l3->tmp);
-	rc = flow_table_init(&l3->flows, l3);
+	l3->hold_pool = pool_create(&w->pools, "hold", sizeof(struct hold));
+	rc = l3->hold_pool ? flow_table_init(&l3->flows, l3) : -ENOMEM;
 	if (rc < 0) {
 		free(l3);
 		return rc;
