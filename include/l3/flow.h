@@ -135,7 +135,8 @@ struct flow {
 	struct flow_ext *ext;        /* owns: NULL: nothing in it is in use */
 	uint64_t bytes[2];           /* payload: as queued to us, or as pseudo sockets sent it on; of those in use now, see
 				      * l3_flow_bytes() */
-	uint64_t packets : 48;       /* as queued to us */
+	uint64_t packets : 47;       /* as queued to us */
+	uint64_t renewed : 1;        /* the kernel's tracker has another entry of it than its SYN made */
 	uint64_t end_word : 8;       /* flow_end(), flow_refused() */
 	uint64_t refused_word : 8;
 	uint64_t created_ms : 47;
@@ -150,8 +151,8 @@ struct flow {
 	uint32_t timer : 3;          /* enum flow_timer */
 	uint32_t policy : 3;
 	uint32_t seen : 2, xlate_by : 2;
-	uint32_t mark_class : 2;     /* enum mark_class: what the connection mark says, as far as we know */
-	uint32_t want_class : 2;     /* what it should say: the next verdict sees to it */
+	uint32_t mark_class : 3;     /* enum mark_class: what the connection mark says, as far as we know */
+	uint32_t want_class : 3;     /* what it should say: the next verdict sees to it */
 	uint32_t last_dir : 1;       /* who sent the newest payload */
 	uint32_t rest : 3;           /* framing between turns: FRAMER_REST_*; 0: turns are not looked at, or one is under way */
 	uint32_t answers_lost : 1;   /* with rest: nobody knows what the server owes */
@@ -163,7 +164,7 @@ struct flow {
 	struct seqtrk trk;
 };
 static_assert(sizeof(struct flow) <= 240, "with its share of the table (a pointer or two) a flow takes 256 bytes");
-static_assert(FLOW_ST_COUNT <= 8 && FLOW_TMR_COUNT < 8 && FLOW_POL_NONE < 8 && MARK_OFFLOADED < 4, "bit fields of struct flow");
+static_assert(FLOW_ST_COUNT <= 8 && FLOW_TMR_COUNT < 8 && FLOW_POL_NONE < 8 && MARK_BULK < 8, "bit fields of struct flow");
 
 static inline struct hold *flow_hold(const struct flow *f)
 {

@@ -78,6 +78,7 @@ struct l3 {
 	uint32_t mark_mask;
 	struct ct *ct;             /* owns; NULL: no tracker, or a test */
 	struct offload offload;
+	bool narrow;               /* our rules know the narrow classes (narrow.h) */
 	bool kernel_xlate;         /* the kernel can adjust sequence numbers */
 	const char *no_kernel_xlate; /* else: why not; a static text */
 	struct steer *steer;       /* owns; NULL: nothing is steered */
@@ -169,7 +170,7 @@ void l3_arm(struct l3 *l3, uint64_t ms);
 /* Everything whose time has come; the timer's callback, and tests'. */
 void l3_tick(struct l3 *l3);
 
-/* An offloaded flow's packets come to us again (WATCHED, policy asks no more) / go past us again. NULL, or why not, as
+/* An offloaded flow's packets come to us again (WATCHED, policy asks no more), or all of one's that is in bulk / go past us again. NULL, or why not, as
  * `promote_failures` says it: the tracker does not know the connection, or its handshake, or cannot be asked. */
 const char *l3_recall(struct flow *f);
 void l3_unrecall(struct flow *f);

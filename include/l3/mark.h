@@ -7,13 +7,15 @@
  * multi-WAN) and always kept: use mark_put(), never a bare assignment. The same
  * table, with the rules that act on it, is in doc/internals/marks.md.
  *
- *   bits 1-0  class   0 none, 1 ours, 2 hard, 3 offloaded. The only bits that a
- *                     connection carries. Same meaning wherever they stand, so
- *                     that somebody else's unmasked CONNMARK save or restore
- *                     copies them without changing what they say.
- *   bit  2    direct  on a socket: deliver to it without the queue
+ *   bits 1-0  class   0 none, 1 ours, 2 hard, 3 offloaded. Same meaning wherever
+ *                     they stand, so that somebody else's unmasked CONNMARK save
+ *                     or restore copies them without changing what they say.
+ *   bit  2    narrow  on a connection of class 1 or 3: 5 lean, 7 bulk
+ *             direct  on a socket: deliver to it without the queue (copied to a
+ *                     connection it says nothing: 6 is hard as 2 is)
  *   bit  3    verb    on a packet: 10cc (8..11) save class cc into the
- *                     connection; 1110 (14) route to the local socket
+ *                     connection, 1101 and 1111 (13, 15) the narrow ones; 1110 (14)
+ *                     route to the local socket
  *
  * A connection's class decides what the rules in mangle PREROUTING do with its
  * packets, in both directions:
@@ -24,6 +26,9 @@
  *              promoted, leaving - it would be damaged without the daemon.
  *              A pseudo socket that is switched to DIRECT gets them unqueued.
  *   offloaded  not queued
+ *   lean       as ours, but pure ACKs are not queued
+ *   bulk       as offloaded, but the client's payload is queued, and who opens or ends
+ *              something (SYN, FIN, RST). Narrow classes: l3/narrow.h
  *
  * What the daemon does, by verdict (nfq), socket option or ctnetlink (ct):
  *   forward, nothing changes     NF_ACCEPT, mark left alone
@@ -55,16 +60,33 @@
 
 #include "core/compiler.h"
 
-enum mark_class { MARK_NONE, MARK_OURS, MARK_HARD, MARK_OFFLOADED };
-
 #define MARK_CLASS       0x3                 /* the class bits */
+#define MARK_NARROW      0x4                 /* connection: with class ours or offloaded */
+#define MARK_VERB        0x8                 /* packet: a request, or MARK_LOCAL */
+
+enum mark_class {
+	MARK_NONE, MARK_OURS, MARK_HARD, MARK_OFFLOADED,
+	MARK_LEAN = MARK_NARROW | MARK_OURS,
+	MARK_BULK = MARK_NARROW | MARK_OFFLOADED,
+};
+
 #define MARK_REQ(class)  (0x8u | (class))    /* packet, with NF_REPEAT: save this class */
-#define MARK_REQ_MASK    0xcu                /* (value & this) == MARK_REQ(0): a request */
 #define MARK_LOCAL       0xeu                /* packet: route to the local socket */
 #define MARK_SOCK_QUEUE  ((unsigned)MARK_HARD) /* socket: its packets come by the queue */
 #define MARK_SOCK_DIRECT (0x4u | MARK_HARD)  /* socket: its packets come directly */
 #define MARK_ALL         0xfu
 #define MARK_MASK_DEFAULT 0x0f000000u
+
+/* Does a packet's value ask for a class, and for which? */
+static inline bool mark_is_req(unsigned value)
+{
+	return (value & MARK_VERB) && value != MARK_LOCAL;
+}
+
+static inline enum mark_class mark_req_class(unsigned value)
+{
+	return (enum mark_class)(value & (MARK_NARROW | MARK_CLASS));
+}
 
 /* four adjacent bits? */
 static inline bool mark_mask_valid(uint32_t mask)

@@ -94,11 +94,12 @@ enum { /* struct seqtrk.f: what is agreed, and what forbids promotion */
 	SEQTRK_C_ADOPTED = 0x2000, /* the handshake passed unseen; what it agreed is the kernel's tracker's word */
 	SEQTRK_C_AO     = 0x4000, /* signed (RFC 5925) */
 	SEQTRK_C_V6     = 0x8000, /* IPv6: for the default MSS */
+	SEQTRK_C_SPARSE = 0x10000, /* pure ACKs may pass unseen: what is known of acknowledgements and windows are lower bounds */
 };
 
 struct seqtrk {
 	struct seqtrk_side side[2];
-	uint16_t f;       /* SEQTRK_C_* */
+	uint32_t f;       /* SEQTRK_C_* */
 };
 static_assert(sizeof(struct seqtrk) <= 84, "one per flow");
 
@@ -160,6 +161,13 @@ enum seqtrk_res seqtrk_judge(const struct seqtrk *t, int d, const struct seg *s,
 void seqtrk_relearn(struct seqtrk *t);
 bool seqtrk_known(const struct seqtrk *t);
 
+/* From now on pure ACKs may pass unseen. All payload, SYNs, FINs and RSTs are seen as before. */
+void seqtrk_sparse(struct seqtrk *t);
+
+/* What side <d> sent up to <edge> passed unseen, and pure ACKs of its peer. <all>: and no more than that; else where
+ * it stands is learnt again from its next segment. */
+void seqtrk_missed(struct seqtrk *t, int d, uint32_t edge, bool all);
+
 /* After demotion border knows better. <nxt[d]>: what side d sent in all, in its own numbers; all of it is
  * acknowledged. <win[d]>: bytes that d may be believed to accept now, <told[d]>: what of it its peer knows of. */
 void seqtrk_set(struct seqtrk *t, const uint32_t nxt[2], const uint32_t win[2], const uint32_t told[2]);
@@ -176,7 +184,8 @@ bool seqtrk_acked(const struct seqtrk *t, int d, uint32_t cut);
 /* Is anything of <d> unacknowledged? */
 bool seqtrk_in_flight(const struct seqtrk *t, int d);
 
-/* Why this connection cannot be promoted now, by name ("no-syn", "opening", "mptcp", "md5", "ao", "urgent", "fin",
+/* Where the handshake was seen, edges that are not known are no reason: a drain learns them.
+ * Why this connection cannot be promoted now, by name ("no-syn", "opening", "mptcp", "md5", "ao", "urgent", "fin",
  * "rst", "unknown"), or NULL when it can. The names are those of `promote_failures`. */
 const char *seqtrk_refusal(const struct seqtrk *t);
 

@@ -56,6 +56,7 @@ struct steer_conf {
 	uint32_t route_table;
 	uint32_t set_mask;     /* bits of others that set-mark rules set: the connection keeps them for packets we do not see */
 	uint64_t maxflows;     /* 0: not checked against the tracker's limit */
+	bool narrow;           /* the classes lean and bulk (l3/mark.h), which need the kernel's bpf match */
 	const struct steer_gateway *gw;
 	unsigned nb_gw;
 };

@@ -550,6 +550,48 @@ Test(recall, what_passed_unseen_has_arrived_before_a_cut_is_made)
 	bt_down();
 }
 
+Test(recall, after_a_bulk_the_turn_is_held_until_both_ends_said_where_they_are)
+{
+	static char zeros[32768];
+	struct flow *f;
+	uint32_t id, s = BT_S, more;
+
+	bt_up(" tcp-request content promote fe_in if { req.payload(2,3) -m str two }\n");
+	gt_l3->narrow = true;
+	gt_handshake();
+	f = gt_flow_1();
+	gt_c2s(BT_C, s, SEG_ACK, "\1 one");
+	for (int i = 0; i < 4; i++, s += sizeof(zeros))
+		gt_in(&(struct pkt){ .reverse = true, .seq = s, .ack = BT_C + 5, .flags = SEG_ACK, .win = 60000, .data = zeros,
+				     .data_len = sizeof(zeros) }, PKTQ_HOOK_PREROUTING);
+	cr_assert_eq(f->seen, FLOW_SEEN_CLIENT_DATA);
+	s += 100000; /* unseen; the client has 50000 of it, and a gap */
+	id = gt_c2s(BT_C + 5, s - 50000, SEG_ACK, "\1 two");
+	cr_assert(gt_held(id));
+	cr_assert_eq(f->state, FLOW_ST_HELD);
+	cr_assert(gt_passed(gt_s2c(s - 50000, BT_C + 5, SEG_ACK, "again")), "nobody knows a cut yet");
+	gt_c2s(BT_C + 10, s - 49995, SEG_ACK, NULL);
+	bt_wait(150);
+	cr_assert_eq(f->state, FLOW_ST_HELD, "acknowledged, but what is on its way?");
+	gt_nsent = 0;
+	bt_wait(110);
+	cr_assert_eq(gt_nsent, 2, "both are asked");
+	gt_s2c(s, BT_C + 5, SEG_ACK, NULL);
+	more = gt_s2c(s, BT_C + 5, SEG_ACK, "new");
+	cr_assert(gt_passed(more));
+	gt_c2s(BT_C + 10, s - 49995, SEG_ACK, NULL);
+	bt_wait(2);
+	cr_assert_eq(f->state, FLOW_ST_HELD, "the cut is there, the client has a gap below it");
+	cr_assert(gt_held(gt_s2c(s + 3, BT_C + 5, SEG_ACK, "newer")));
+	gt_c2s(BT_C + 10, s + 3, SEG_ACK, NULL);
+	bt_tasks();
+	cr_assert_eq(f->state, FLOW_ST_PROMOTED);
+	cr_assert_eq(bt_side(FLOW_CLIENT)->spec.snd_seq, s + 3);
+	cr_assert_eq(bt_side(FLOW_SERVER)->spec.rcv_seq, s + 3);
+	cr_assert_eq(bt_side(FLOW_SERVER)->spec.snd_seq, BT_C + 5);
+	bt_down();
+}
+
 Test(recall, ends_that_do_not_answer_are_asked_again_and_then_left_alone)
 {
 	struct flow *f;

@@ -50,7 +50,7 @@ UNUSED static void gt_sink(struct pktq *q, const struct pktq_verdict *v)
 
 	gt_times[v->ref.id % ARRAY_SIZE(gt_times)]++;
 	gt_v[gt_nv++ % ARRAY_SIZE(gt_v)] = (struct gt_verdict){ .id = v->ref.id, .action = v->action, .len = v->data ? v->len : 0,
-					     .req = (val & MARK_REQ_MASK) == MARK_REQ(0) ? (int)(val & MARK_CLASS) : -1,
+					     .req = mark_is_req(val) ? (int)mark_req_class(val) : -1,
 					     .mark = v->set_mark ? mark_foreign(v->mark, MARK_MASK_DEFAULT) : 0,
 					     .local = val == MARK_LOCAL };
 }

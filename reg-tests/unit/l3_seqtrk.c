@@ -376,7 +376,8 @@ Test(l3_seqtrk, relearning_takes_the_next_segment_of_each_direction)
 
 	establish();
 	seqtrk_relearn(&t);
-	cr_assert_str_eq(seqtrk_refusal(&t), "unknown");
+	cr_assert_not(seqtrk_known(&t));
+	cr_assert_null(seqtrk_refusal(&t), "the handshake is known: a drain learns the rest");
 	cr_assert_eq(see(0, SEG_RST, 77, 0, 0, 0), SEQTRK_UNKNOWN);
 	cr_assert_eq(see(0, SEG_ACK, C + 5000000, S + 9000000, 600, 100), SEQTRK_OK);
 	cr_assert_not(seqtrk_known(&t));
@@ -416,6 +417,67 @@ Test(l3_seqtrk, what_passed_unseen_and_arrived_behind_a_gap_is_known_by_selectiv
 	s = pkt_seg(buf, &k);
 	seqtrk_see(&t, 1, &s, NULL);
 	cr_assert_eq(t.side[0].nxt, C + 1000);
+}
+
+Test(l3_seqtrk, where_pure_acks_pass_unseen_a_window_is_what_it_may_have_become)
+{
+	establish(); /* the client scales by 7 */
+	seqtrk_sparse(&t);
+	for (uint32_t n = 0; n < 4u << 20; n += 4096)
+		cr_assert_eq(see(1, SEG_ACK, S + 1 + n, C + 1, 600, 4096), SEQTRK_OK);
+	cr_assert_eq(see(1, SEG_ACK, S + 1 + (4u << 20) + (65535u << 7) + 1, C + 1, 600, 1), SEQTRK_BAD_SEQ);
+	cr_assert_eq(see(1, SEG_ACK, S + 1 + (4u << 20) + 100000, C + 1, 600, 1), SEQTRK_OK, "a gap");
+	cr_assert_eq(see(1, SEG_ACK, S + 1, C + 2, 600, 1), SEQTRK_BAD_ACK, "all that the client sent was seen");
+}
+
+Test(l3_seqtrk, what_a_client_echoes_is_the_oldest_that_may_be_said_to_it)
+{
+	struct pkt k = { .flags = SEG_ACK, .seq = C + 1, .ack = S + 1, .win = 500, .data_len = 1,
+			 PKT_OPT(PKT_TS("\0\0\1\0", "\0\0\7\0")) };
+	struct seqtrk_repair r;
+
+	establish();
+	s = pkt_seg(buf, &k);
+	seqtrk_see(&t, 0, &s, NULL);
+	seqtrk_repair(&t, 1, NULL, &r);
+	cr_assert_eq(r.tsval, 0x20u, "where all is seen nobody is believed");
+	seqtrk_sparse(&t);
+	k.seq++;
+	s = pkt_seg(buf, &k);
+	seqtrk_see(&t, 0, &s, NULL);
+	seqtrk_repair(&t, 1, NULL, &r);
+	cr_assert_eq(r.tsval, 0x700u);
+}
+
+Test(l3_seqtrk, a_server_whose_end_is_known_is_known_after_what_passed_unseen)
+{
+	uint32_t far = S + 1 + 0xc0000000u; /* more than can be compared with the ACK before */
+
+	establish();
+	seqtrk_sparse(&t);
+	seqtrk_missed(&t, 1, far, true);
+	cr_assert(seqtrk_known(&t));
+	cr_assert(seqtrk_in_flight(&t, 1), "not before the client has said so");
+	cr_assert_eq(see(0, SEG_ACK, C + 1, far, 500, 10), SEQTRK_OK);
+	cr_assert_not(seqtrk_in_flight(&t, 1));
+	cr_assert_eq(see(1, SEG_ACK, far, C + 11, 500, 10), SEQTRK_OK);
+	cr_assert_eq(see(0, SEG_ACK, C + 11, far + 11, 500, 10), SEQTRK_BAD_ACK);
+}
+
+Test(l3_seqtrk, a_server_whose_end_is_not_known_says_it_with_its_next_segment)
+{
+	establish();
+	seqtrk_sparse(&t);
+	seqtrk_missed(&t, 1, S + 5000, false);
+	cr_assert_not(seqtrk_known(&t));
+	cr_assert_null(seqtrk_refusal(&t));
+	cr_assert_eq(see(0, SEG_ACK, C + 1, S + 5000, 500, 10), SEQTRK_OK);
+	cr_assert(seqtrk_in_flight(&t, 1));
+	cr_assert_eq(see(1, SEG_ACK, S + 9000, C + 11, 500, 0), SEQTRK_OK);
+	cr_assert(seqtrk_known(&t));
+	cr_assert(seqtrk_in_flight(&t, 1));
+	cr_assert_eq(see(0, SEG_ACK, C + 11, S + 9000, 500, 0), SEQTRK_OK);
+	cr_assert_not(seqtrk_in_flight(&t, 1));
 }
 
 Test(l3_seqtrk, a_forged_first_segment_does_not_poison_relearning)

@@ -5,6 +5,7 @@
  * skip otherwise.
  */
 #include <criterion/criterion.h>
+#include <linux/filter.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 #include "l3/mark.h"
 #include "l3/steer.h"
 #include "l3/steer_priv.h"
+#include "l3_pkt.h"
 
 static char *err;
 
@@ -131,10 +133,112 @@ Test(l3_steer, what_set_mark_sets_stays_with_a_connection_that_the_kernel_forwar
 	struct steer_plan *p = steer_plan_make(&c, &err);
 	const char *r = steer_plan_rules(p, AF_INET);
 
-	cr_assert(has(r, "-A STANDIN_REQ -j CONNMARK --save-mark --nfmask 0x030000ff --ctmask 0x0f0000ff\n"));
+	cr_assert(has(r, "-A STANDIN_REQ -j CONNMARK --save-mark --nfmask 0x070000ff --ctmask 0x0f0000ff\n"));
 	cr_assert(has(r, "-A STANDIN_PRE -m connmark --mark 0x03000000/0x03000000 -j CONNMARK --restore-mark --nfmask 0x000000ff "
 			 "--ctmask 0x000000ff\n-A STANDIN_PRE -m connmark --mark 0x03000000/0x03000000 -j RETURN\n"));
 	steer_plan_free(&p);
+}
+
+static struct steer_plan *narrow_plan(void)
+{
+	struct steer_conf c = { .mark_mask = MARK_MASK_DEFAULT, .route_table = 7, .gw = &edge, .nb_gw = 1, .narrow = true };
+
+	return steer_plan_make(&c, &err);
+}
+
+Test(l3_steer, narrow_classes_pass_what_nobody_needs)
+{
+	struct steer_plan *p = narrow_plan();
+	const char *r = steer_plan_rules(p, AF_INET);
+
+	cr_assert(has(r, "-A STANDIN_PRE -m connmark --mark 0x03000000/0x07000000 -j RETURN\n"
+			 "-A STANDIN_PRE -m connmark --mark 0x07000000/0x07000000 -g STANDIN_BULK\n"
+			 "-A STANDIN_PRE -m connmark --mark 0x05000000/0x07000000 -g STANDIN_LEAN\n"));
+	cr_assert(has(r, "-A STANDIN_BULK -p tcp -m conntrack --ctdir REPLY -m tcp --tcp-flags FIN,SYN,RST NONE -j RETURN\n"));
+	cr_assert(has(r, "-A STANDIN_BULK -g STANDIN_SOFTQ\n") && has(r, "-A STANDIN_LEAN -g STANDIN_SOFTQ\n"));
+	cr_assert(!has(r, "restore-mark"), "no set-mark");
+	steer_plan_free(&p);
+	p = plan_of(&edge, 1);
+	cr_assert(!has(steer_plan_rules(p, AF_INET), "bpf"), "and without them the bpf match is not needed");
+	steer_plan_free(&p);
+}
+
+/* The program in the rules for <family>, in a socket that keeps only what it says yes to. */
+static void pure_ack_filter(int family, int fd[2])
+{
+	struct steer_plan *p = narrow_plan();
+	const char *at = strstr(steer_plan_rules(p, family), "--bytecode \"");
+	struct sock_filter code[64];
+	struct sock_fprog prog = { .filter = code };
+	char *end;
+
+	cr_assert_not_null(at);
+	prog.len = (unsigned short)strtoul(at + strlen("--bytecode \""), &end, 10);
+	for (unsigned i = 0; i < prog.len; i++) {
+		cr_assert_eq(*end, ',');
+		code[i].code = (uint16_t)strtoul(end + 1, &end, 10);
+		code[i].jt = (uint8_t)strtoul(end, &end, 10);
+		code[i].jf = (uint8_t)strtoul(end, &end, 10);
+		code[i].k = (uint32_t)strtoul(end, &end, 10);
+	}
+	cr_assert_eq(*end, '"');
+	steer_plan_free(&p);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fd), 0);
+	cr_assert_eq(setsockopt(fd[1], SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)), 0, "the kernel's verifier takes it");
+}
+
+static bool pure_ack_says(int fd[2], const struct pkt *k)
+{
+	uint8_t buf[2048], got[2048];
+	unsigned n = pkt_make(buf, k);
+
+	cr_assert(send(fd[0], buf, n, 0) >= 0 || errno == EPERM);
+	return recv(fd[1], got, sizeof(got), 0) == (ssize_t)n;
+}
+
+Test(l3_steer, what_only_acknowledges_is_told_from_all_else)
+{
+	static const char ts[] = "\x01\x01\x08\x0a\0\0\0\1\0\0\0\2";
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		int fd[2];
+
+		pure_ack_filter(v6 ? AF_INET6 : AF_INET, fd);
+		for (int opt = 0; opt < 2; opt++) {
+			struct pkt k = { .v6 = v6, .flags = SEG_ACK, .win = 7, .opt = ts, .opt_len = opt ? 12 : 0 };
+
+			cr_expect(pure_ack_says(fd, &k));
+			k.flags = SEG_ACK | SEG_PSH | SEG_ECE | SEG_CWR;
+			cr_expect(pure_ack_says(fd, &k), "what says no more is no more");
+			for (unsigned n = 1; n < 70; n++) {
+				k.data_len = n;
+				cr_expect_not(pure_ack_says(fd, &k), "%u bytes of payload", n);
+			}
+			k.data_len = 0;
+			for (unsigned i = 0; i < 4; i++) {
+				static const uint8_t flags[] = { SEG_SYN, SEG_FIN, SEG_RST, SEG_URG };
+
+				k.flags = SEG_ACK | flags[i];
+				cr_expect_not(pure_ack_says(fd, &k));
+			}
+		}
+		close(fd[0]);
+		close(fd[1]);
+	}
+}
+
+Test(l3_steer, a_header_with_options_or_extensions_is_no_payload)
+{
+	struct pkt k = { .flags = SEG_ACK, .win = 7, .ip_opt = 8 };
+	int fd[2];
+
+	pure_ack_filter(AF_INET, fd);
+	cr_expect(pure_ack_says(fd, &k));
+	k.data_len = 1;
+	cr_expect_not(pure_ack_says(fd, &k));
+	k = (struct pkt){ .v6 = true, .flags = SEG_ACK, .ip_opt = 8 };
+	pure_ack_filter(AF_INET6, fd);
+	cr_expect_not(pure_ack_says(fd, &k), "who knows: it is queued");
 }
 
 Test(l3_steer, every_rule_that_touches_a_mark_has_a_mask)
@@ -154,7 +258,7 @@ Test(l3_steer, every_rule_that_touches_a_mark_has_a_mask)
 			cr_assert_eq(v & ~0x780ul, 0, "%s", l);
 			cr_assert(mask && (mask & ~0x780ul) == 0, "%s", l);
 		}
-		cr_assert(!strstr(l, "--save-mark") || strstr(l, "--nfmask 0x00000180 --ctmask 0x00000780"),
+		cr_assert(!strstr(l, "--save-mark") || strstr(l, "--nfmask 0x00000380 --ctmask 0x00000780"),
 			  "%s", l);
 		free((void *)l);
 	}
@@ -418,8 +522,8 @@ static void break_program(const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	f = fopen(path, "w");
-	fputs("#!/bin/sh\necho 'line 40: RULE_APPEND failed (No such file or directory): rule in chain "
-	      "STANDIN_SOFTQ' >&2\nexit 4\n",
+	fputs("#!/bin/sh\necho \"line $(sed -n '/NFQUEUE/=' | head -n 1): RULE_APPEND failed (No such file or directory): rule in chain "
+	      "STANDIN_SOFTQ\" >&2\nexit 4\n",
 	      f);
 	fclose(f);
 	chmod(path, 0755);

@@ -55,7 +55,7 @@ static enum cli_ret border_cli_promote(struct cli_ctx *ctx)
 	f = l3_cli_find(ctx, ctx->args[2]);
 	if (!f)
 		return CLI_DONE;
-	if (f->state == FLOW_ST_OFFLOADED) {
+	if (f->state == FLOW_ST_OFFLOADED || f->seen == FLOW_SEEN_CLIENT_DATA) {
 		why = border_recall(f, ctx->args[3]);
 		if (!why)
 			return border_cli_wait(ctx, flow_border(f));

@@ -54,7 +54,8 @@ struct border_flow {
 	uint64_t silent_us[2];  /* since when nothing came of a side, nor was it probed */
 	uint32_t probe_us[2];   /* how long that may last */
 	uint64_t start_us;      /* of the recall, the drain, or of leaving */
-	bool asked, heard[2];   /* RECALLING: both sides were asked what they have; which has spoken since */
+	bool settling;          /* DRAINING: something passed unseen before; there is no cut of the server's side yet */
+	bool asked, heard[2];   /* RECALLING, settling: both sides were asked what they have; which has spoken since */
 	uint64_t asked_us;      /* CARRYING: when the stream was asked to leave; 0: it was not */
 	uint64_t calm_us;       /* CARRYING: since when it is to come to rest, to leave; 0: it is not */
 	bool narrow;            /* its sockets take little at a time, to come to rest */

@@ -18,7 +18,8 @@
  *   5. when the queue is dry: direct delivery (border.c)
  *
  * A flow that the kernel forwarded alone is called back first (RECALLING): its numbers are learnt anew, and
- * what passed unseen must have arrived before the first cut.
+ * what passed unseen must have arrived before the first cut. One that was in bulk (l3/narrow.h), and whose client's turn is held
+ * already, settles in the drain: what the server sends passes until then.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,15 +28,13 @@
 
 #include "border_priv.h"
 #include "core/clock.h"
+#include "l3/narrow.h"
 
-#define RECALL_SETTLE_US 200000 /* what passed unseen has arrived after that, or is lost */
+#define PROMOTE_SETTLE_US 200000 /* what passed unseen has arrived after that, or is lost */
 
 static bool promote_drained(const struct flow *f)
 {
-	const struct seqtrk *t = &f->trk;
-
-	return seqtrk_acked(t, FLOW_CLIENT, t->side[FLOW_CLIENT].nxt) &&
-	       seqtrk_acked(t, FLOW_SERVER, t->side[FLOW_SERVER].nxt);
+	return !seqtrk_in_flight(&f->trk, FLOW_CLIENT) && !seqtrk_in_flight(&f->trk, FLOW_SERVER);
 }
 
 /* The socket that talks to side <to> in the name of the other. */
@@ -135,8 +134,9 @@ static void promote_go(struct border_flow *bf)
 
 	/* What passes must be gone before the sockets exist: early demux would take it for theirs, and the
 	 * forwarding path drops what has a socket (kernel: ip_forward()). Our own steering turns that off (steer.c), and
-	 * the ACK that came with the first payload need not be on its way first. */
-	if (q && !f->gw->l3->steer && f->verdict_flush == (uint32_t)q->flushes)
+	 * the ACK that came with the first payload need not be on its way first; but a verdict that changes the connection's
+	 * class has to, for the sockets' output changes it, too. */
+	if (q && (!f->gw->l3->steer || narrow_is(f)) && f->verdict_flush == (uint32_t)q->flushes)
 		pktq_flush(q);
 	why = promote_insert(bf);
 	if (why) {
@@ -186,6 +186,38 @@ static struct border_flow *promote_record(struct flow *f, const char *frontend, 
 	return NULL;
 }
 
+/* Side <to> is asked what it has. */
+static void promote_probe(struct flow *f, int to)
+{
+	const struct seqtrk_side *own = &f->trk.side[to], *peer = &f->trk.side[!to];
+
+	border_probe(f, &(struct border_probe){ .to = to,
+						.una = xlate_seq(flow_xlate(f), !to, own->ack),
+						.ack = peer->ack, /* not more than its peer has */
+						.win = peer->win,
+						.tsval = xlate_tsval(flow_xlate(f), !to, peer->tsval) });
+}
+
+/* Both ends have what was let through unseen, and have said so. What is still on its way lies beyond the edges that were
+ * learnt, and a cut below it could not be healed: an end that had a gap would acknowledge more than the new socket
+ * ever sent, which does not listen to that (RFC 9293 3.10.7.4). So that gets the time to arrive, and then each end is
+ * asked; with a gap it answers with selective ACKs, which raise the edge. */
+static bool promote_is_settled(struct border_flow *bf)
+{
+	int d;
+
+	if (clock_us() - bf->start_us < PROMOTE_SETTLE_US)
+		return false;
+	if (!bf->asked) {
+		bf->asked = true;
+		border_probe_start(bf, 0);
+	}
+	for (d = 0; d < 2; d++)
+		if (!bf->heard[d] && border_probe_due(bf, d))
+			promote_probe(bf->f, d);
+	return bf->heard[0] && bf->heard[1];
+}
+
 /* Step 1. NULL, or why not; <bf> is as it was then. */
 static const char *promote_begin(struct border_flow *bf)
 {
@@ -198,10 +230,15 @@ static const char *promote_begin(struct border_flow *bf)
 		return "no-memory";
 	bf->state = BORDER_ST_DRAINING;
 	bf->start_us = clock_us();
-	trace_step(f, "cut c2s %u s2c %u", f->trk.side[FLOW_CLIENT].nxt, f->trk.side[FLOW_SERVER].nxt);
+	/* every ACK counts from here on, and after a bulk all that the server sends */
+	if (f->mark_class == MARK_BULK || f->seen != FLOW_SEEN_ALL || !promote_drained(f))
+		narrow_off(f);
+	bf->settling = !seqtrk_known(&f->trk);
+	trace_step(f, "cut c2s %u s2c %u%s", f->trk.side[FLOW_CLIENT].nxt, f->trk.side[FLOW_SERVER].nxt,
+		   bf->settling ? ", and more" : "");
 	border_probe_start(bf, 0);
 	flow_set_state(f, FLOW_ST_HELD);
-	if (promote_drained(f)) {
+	if (!bf->settling && promote_drained(f)) {
 		promote_go(bf);
 	} else {
 		border_watch(bf, 0);
@@ -221,18 +258,6 @@ const char *border_promote(struct flow *f, const char *frontend, enum gateway_el
 	if (why)
 		border_flow_free(bf);
 	return why;
-}
-
-/* Side <to> is asked what it has. */
-static void promote_probe(struct flow *f, int to)
-{
-	const struct seqtrk_side *own = &f->trk.side[to], *peer = &f->trk.side[!to];
-
-	border_probe(f, &(struct border_probe){ .to = to,
-						.una = xlate_seq(flow_xlate(f), !to, own->ack),
-						.ack = peer->ack, /* not more than its peer has */
-						.win = peer->win,
-						.tsval = xlate_tsval(flow_xlate(f), !to, peer->tsval) });
 }
 
 /* ---- out of the kernel's hands ---- */
@@ -264,26 +289,6 @@ void border_recall_over(struct border_flow *bf, const char *why)
 	l3_unrecall(f);
 }
 
-/* Both ends have what was let through unseen, and have said so. What is still on its way lies beyond the edges that were
- * learnt, and a cut below it could not be healed: an end that had a gap would acknowledge more than the new socket
- * ever sent, which does not listen to that (RFC 9293 3.10.7.4). So that gets the time to arrive, and then each end is
- * asked; with a gap it answers with selective ACKs, which raise the edge. */
-static bool recall_is_settled(struct border_flow *bf)
-{
-	int d;
-
-	if (clock_us() - bf->start_us < RECALL_SETTLE_US)
-		return false;
-	if (!bf->asked) {
-		bf->asked = true;
-		border_probe_start(bf, 0);
-	}
-	for (d = 0; d < 2; d++)
-		if (!bf->heard[d] && border_probe_due(bf, d))
-			promote_probe(bf->f, d);
-	return bf->heard[0] && bf->heard[1];
-}
-
 void border_recall_packet(struct visit *v)
 {
 	struct border_flow *bf = flow_border(v->f);
@@ -299,7 +304,7 @@ void border_recall_poll(struct border_flow *bf)
 
 	if (f->state != FLOW_ST_WATCHED && f->state != FLOW_ST_TRANSLATED) {
 		border_recall_over(bf, "closing");
-	} else if (seqtrk_known(&f->trk) && recall_is_settled(bf)) {
+	} else if (seqtrk_known(&f->trk) && promote_is_settled(bf)) {
 		f->recalled = false;
 		border_unwatch(bf);
 		why = promote_begin(bf);
@@ -316,6 +321,22 @@ void border_drain_poll(struct border_flow *bf)
 	const struct seqtrk *t = &f->trk;
 	int d;
 
+	if (bf->settling) {
+		const char *why = seqtrk_refusal(t);
+
+		if (why) {
+			border_drain_over(bf, why);
+			return;
+		}
+		if (!promote_is_settled(bf) || !seqtrk_known(t))
+			return;
+		bf->settling = false;
+		trace_step(f, "cut s2c %u", t->side[FLOW_SERVER].nxt);
+		if (promote_drained(f)) {
+			promote_go(bf);
+			return;
+		}
+	}
 	for (d = 0; d < 2; d++) {
 		if (seqtrk_in_flight(t, !d) && border_probe_due(bf, d))
 			promote_probe(f, d);
@@ -347,14 +368,16 @@ void border_drain_over(struct border_flow *bf, const char *why)
 void border_drain_packet(struct visit *v)
 {
 	struct flow *f = v->f;
+	struct border_flow *bf = flow_border(f);
 	enum seqtrk_where where;
 	enum seqtrk_res r;
 
-	border_probe_heard(flow_border(f), v->d);
+	border_probe_heard(bf, v->d);
+	bf->heard[v->d] |= bf->asked;
 	if (v->s.flags & (SEG_RST | SEG_SYN)) {
 		r = seqtrk_see(&f->trk, v->d, &v->s, flow_xlate(f));
 		if (r == SEQTRK_RESET) {
-			border_drain_over(flow_border(f), "rst");
+			border_drain_over(bf, "rst");
 			l3_flow_end(f, "reset");
 		}
 		l3_forward(v);
@@ -365,8 +388,8 @@ void border_drain_packet(struct visit *v)
 		/* it stands behind what is held, and must not move the edge there */
 		seqtrk_hold(&f->trk, v->d, &v->s, flow_xlate(f));
 		l3_forward(v);
-	} else if (where == SEQTRK_BELOW) {
-		l3_pass(v);
+	} else if (where == SEQTRK_BELOW || (v->d == FLOW_SERVER && bf->settling)) {
+		l3_pass(v); /* or it says where the cut is */
 	} else {
 		/* to let all of it pass would move the cut, again and again while a sender repeats itself */
 		if (where == SEQTRK_STRADDLES)
@@ -377,11 +400,11 @@ void border_drain_packet(struct visit *v)
 			return;
 		}
 		if (hold_add(v) < 0) {
-			border_drain_over(flow_border(f), "no-memory");
+			border_drain_over(bf, "no-memory");
 			l3_pass(v);
 			return;
 		}
 	}
-	if (promote_drained(f))
-		promote_go(flow_border(f));
+	if (!bf->settling && promote_drained(f))
+		promote_go(bf);
 }

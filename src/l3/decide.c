@@ -25,6 +25,7 @@
 #include "l3/hold.h"
 #include "l3/inject.h"
 #include "l3/l3.h"
+#include "l3/narrow.h"
 
 const char *const gateway_act_name[GATEWAY_ACT_COUNT] = {
 	[GATEWAY_ACT_WATCH] = "watch",	 [GATEWAY_ACT_FORWARD] = "forward", [GATEWAY_ACT_PROMOTE] = "promote",
@@ -33,13 +34,14 @@ const char *const gateway_act_name[GATEWAY_ACT_COUNT] = {
 
 /* ---- ends ---- */
 
-static void decide_send_rst(struct flow *f, int to, uint32_t seq)
+/* A bare segment to side <to>. */
+static void decide_send(struct flow *f, int to, uint8_t flags, uint32_t seq)
 {
 	struct seg_spec sp = {
 		.src = f->side[!to],
 		.dst = f->side[to],
 		.seq = seq,
-		.flags = SEG_RST,
+		.flags = flags,
 	};
 	uint8_t pkt[SEG_BUILD_MAX];
 	int n;
@@ -65,9 +67,12 @@ void l3_flow_reset(struct flow *f)
 		bool has_edge = f->trk.side[!d].f & SEQTRK_F_NXT;
 
 		if (has_edge)
-			decide_send_rst(f, d, edge);
+			decide_send(f, d, SEG_RST, edge);
 		if ((f->trk.side[d].f & SEQTRK_F_ACK) && !(has_edge && acked == edge))
-			decide_send_rst(f, d, acked);
+			decide_send(f, d, SEG_RST, acked);
+		/* not known: it says it itself, to one who was reset, and that one's answer has the right number */
+		else if (!has_edge)
+			decide_send(f, d, 0, edge - 1);
 	}
 	/* its ends are free to use the addresses again at once */
 	f->trk.f |= SEQTRK_C_RST;
@@ -210,10 +215,13 @@ static void decide_set(struct flow *f, const struct gateway_decision *dec)
 		x->set_mark = (x->set_mark & ~dec->mark_mask) | dec->mark;
 		x->set_mask |= dec->mark_mask;
 		f->foreign_mark = flow_mark(f, f->foreign_mark);
+		if (f->mark_class & MARK_NARROW)
+			f->mark_class = MARK_NONE; /* the connection has to learn it, for what passes unseen */
 	}
 	if (dec->has_tos) {
 		x->tos = dec->tos;
 		x->has_tos = true;
+		narrow_off(f);
 	}
 }
 
@@ -272,6 +280,11 @@ const char *l3_recall(struct flow *f)
 
 	if (why)
 		return why;
+	if (f->seen == FLOW_SEEN_CLIENT_DATA) {
+		narrow_off(f);
+		f->recalled = true;
+		return NULL;
+	}
 	if (f->xlate_by == FLOW_XLATE_KERNEL) {
 		f->recalled = true; /* border has it already */
 		why = handover_back(f);
@@ -292,7 +305,8 @@ const char *l3_recall(struct flow *f)
 void l3_unrecall(struct flow *f)
 {
 	f->recalled = false;
-	if (f->state != FLOW_ST_WATCHED || decide_mark(f, MARK_OFFLOADED) < 0)
+	/* from a bulk: watched on */
+	if (f->state != FLOW_ST_WATCHED || f->policy == FLOW_POL_OPEN || decide_mark(f, MARK_OFFLOADED) < 0)
 		return;
 	f->mark_class = f->want_class = MARK_OFFLOADED;
 	f->seen = FLOW_SEEN_NONE;

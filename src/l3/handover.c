@@ -32,6 +32,7 @@
 #include "core/worker.h"
 #include "l3/ct.h"
 #include "l3/l3.h"
+#include "l3/narrow.h"
 
 #define HANDOVER_TIMEOUT_MIN 60 /* s; the first packet sets it anew */
 #define HANDOVER_PAST 0x20000000u /* how far back what is adjusted begins (FACTS §5) */
@@ -142,7 +143,7 @@ static void handover_watch(struct flow *f)
 {
 	f->xlate_by = FLOW_XLATE_NONE;
 	xlate_drop_floors(&f->ext->xl);
-	f->want_class = f->gw->conf->block ? MARK_HARD : MARK_OURS;
+	narrow_want(f);
 	flow_set_state(f, FLOW_ST_WATCHED);
 }
 

@@ -19,6 +19,7 @@
 #include "l3/hold.h"
 #include "l3/inject.h"
 #include "l3/l3.h"
+#include "l3/narrow.h"
 #include "l3/steering.h"
 
 #define L3_END_LOOKS  10000 /* into the tracker, at the end: 0.1 s */
@@ -50,6 +51,8 @@ void l3_arm(struct l3 *l3, uint64_t ms)
 
 static void l3_expire_idle(struct flow *f)
 {
+	if (!narrow_idle(f))
+		return; /* another period */
 	/* what has deltas cannot go on without its record */
 	if (f->xlate_by == FLOW_XLATE_DAEMON)
 		l3_flow_reset(f);
@@ -106,7 +109,8 @@ static uint64_t l3_tick_list(struct gateway *gw, enum flow_timer tmr, unsigned *
 
 		if (at > now)
 			return at;
-		if ((tmr == FLOW_TMR_OFFLOAD || tmr == FLOW_TMR_OFFLOAD_OLD) && !offload_may_look(gw, &at))
+		if ((tmr == FLOW_TMR_OFFLOAD || tmr == FLOW_TMR_OFFLOAD_OLD || (tmr == FLOW_TMR_IDLE && narrow_is(f))) &&
+		    !offload_may_look(gw, &at))
 			return at;
 		if ((*budget)-- == 0)
 			return now + 1;

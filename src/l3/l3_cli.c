@@ -14,6 +14,7 @@
 #include "l3/flow_filter.h"
 #include "l3/hold.h"
 #include "l3/l3.h"
+#include "l3/narrow.h"
 
 #define L3_CLI_FLOWS 1000 /* looked at in one go */
 
@@ -382,9 +383,12 @@ static enum cli_ret l3_cli_kill_flow(struct cli_ctx *ctx)
 		f->gw->l3->border->kill(f);
 		return CLI_DONE;
 	}
+	narrow_off(f);
 	l3_flow_reset(f);
 	l3_flow_end(f, "killed");
-	f->policy = FLOW_POL_DROP;
+	/* after a bulk a client's next number is not known: the server answers what it says with a reset */
+	if (seqtrk_known(&f->trk))
+		f->policy = FLOW_POL_DROP;
 	return CLI_DONE;
 }
 

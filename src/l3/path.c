@@ -18,6 +18,7 @@
 #include "l3/hold.h"
 #include "l3/inject.h"
 #include "l3/l3.h"
+#include "l3/narrow.h"
 #include "l3/quote.h"
 #include "l3/steer.h"
 
@@ -256,10 +257,13 @@ static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t nxt, bool f
 void l3_watch(struct visit *v)
 {
 	struct flow *f = v->f;
-	uint32_t nxt = f->trk.side[v->d].nxt;
 	enum seqtrk_res r;
+	uint32_t nxt;
 	bool fresh;
 
+	if (f->seen == FLOW_SEEN_CLIENT_DATA && narrow_visit(v))
+		return;
+	nxt = f->trk.side[v->d].nxt;
 	if (v->d == FLOW_CLIENT && l3_turn_visit(v))
 		return;
 	/* A pure ACK stands behind what is held of its side, and must not move the edge there; nor over bytes that
@@ -277,6 +281,8 @@ void l3_watch(struct visit *v)
 	if (fresh)
 		f->last_dir = (uint8_t)v->d;
 	path_follow(v, r, nxt, fresh);
+	if (fresh && f->state == FLOW_ST_WATCHED)
+		narrow_data(f, v->d);
 	if (!v->judged)
 		l3_forward(v);
 	/* v has its verdict, and belongs to the entry from before; in FORWARD it may still have to make one */
@@ -420,6 +426,7 @@ static void path_flow(struct visit *v)
 	f->foreign_mark = flow_mark(f, mark_foreign(v->p->mark, v->l3->mark_mask));
 	f->packets++;
 	f->bytes[v->d] += v->s.data_len;
+	f->renewed |= v->p->hook == PKTQ_HOOK_FORWARD && !(v->s.flags & SEG_SYN);
 	l3_flow_packet(v);
 }
 

@@ -118,6 +118,16 @@ static void seqtrk_move_ts(struct seqtrk_side *S, const struct seg *s)
 	S->f |= SEQTRK_F_TSVAL;
 }
 
+/* S echoes the newest TSval that it has of R (RFC 7323 4.3), perhaps one that passed unseen: what is said in R's name must not
+ * be older. */
+static void seqtrk_move_echo(struct seqtrk *t, int d, const struct seg *s)
+{
+	struct seqtrk_side *R = &t->side[!d];
+
+	if ((t->f & SEQTRK_C_SPARSE) && (s->opts & SEG_OPT_TS) && (R->f & SEQTRK_F_TSVAL))
+		R->tsval = seq_max(R->tsval, s->tsecr);
+}
+
 /* ---- handshake ---- */
 
 static uint16_t seqtrk_mss(const struct seqtrk *t)
@@ -156,7 +166,7 @@ static void seqtrk_agree(struct seqtrk *t)
 {
 	uint8_t both = t->side[0].f & t->side[1].f;
 
-	t->f &= (uint16_t) ~(SEQTRK_C_WS | SEQTRK_C_SACK | SEQTRK_C_TS);
+	t->f &= ~(uint32_t)(SEQTRK_C_WS | SEQTRK_C_SACK | SEQTRK_C_TS);
 	t->f |= both & SEQTRK_F_WS ? SEQTRK_C_WS : 0;
 	t->f |= both & SEQTRK_F_SACK ? SEQTRK_C_SACK : 0;
 	t->f |= both & SEQTRK_F_TS ? SEQTRK_C_TS : 0;
@@ -264,6 +274,16 @@ static enum seqtrk_res seqtrk_judge_ack(const struct seqtrk *t, int d, const str
 	return SEQTRK_OK;
 }
 
+/* The highest number that R has promised to take, as far as anybody can know. Where its pure ACKs are not seen it may have
+ * acknowledged all that passed here, and offered the largest window that it can. */
+static uint32_t seqtrk_right(const struct seqtrk *t, int R)
+{
+	const struct seqtrk_side *r = &t->side[R], *s = &t->side[!R];
+	uint32_t most = (uint32_t)UINT16_MAX << (t->f & SEQTRK_C_WS ? r->wscale : 0);
+
+	return (t->f & SEQTRK_C_SPARSE) && (s->f & SEQTRK_F_NXT) ? seq_max(r->right, s->nxt + most) : r->right;
+}
+
 static enum seqtrk_res seqtrk_judge_view(const struct seqtrk *t, int d, const struct seqtrk_view *v)
 {
 	const struct seqtrk_side *R = &t->side[!d];
@@ -275,7 +295,7 @@ static enum seqtrk_res seqtrk_judge_view(const struct seqtrk *t, int d, const st
 	if (!(v->flags & SEG_ACK))
 		return SEQTRK_BAD_FLAGS;
 	if (R->f & SEQTRK_F_ACK) {
-		if (seq_gt(v->seq, R->right))
+		if (seq_gt(v->seq, seqtrk_right(t, !d)))
 			return SEQTRK_BAD_SEQ;
 		if (seq_lt(v->end, R->ack))
 			return seq_lt(v->end, R->ack - MAX(R->max_win, UINT16_MAX)) ? SEQTRK_BAD_SEQ
@@ -344,7 +364,7 @@ static void seqtrk_choose_isn(struct seqtrk *t, const struct seqtrk_view *v)
 {
 	struct seqtrk_side *server = &t->side[1];
 
-	t->f &= (uint16_t)~SEQTRK_C_ISNS;
+	t->f &= ~(uint32_t)SEQTRK_C_ISNS;
 	if (server->isn + 1 == v->ack)
 		return;
 	server->isn = v->ack - 1;
@@ -386,6 +406,7 @@ static void seqtrk_take(struct seqtrk *t, int d, const struct seg *s, const stru
 		t->f |= SEQTRK_C_URG;
 	seqtrk_move_ack(S, v, !held || v->end == v->seq); /* pure ACKs are not held */
 	seqtrk_move_ts(S, s);
+	seqtrk_move_echo(t, d, s);
 	if (t->f & SEQTRK_C_LEARNT) {
 		seqtrk_reconcile(t, d);
 		seqtrk_learn_sacks(t, d, s, x);
@@ -447,7 +468,7 @@ void seqtrk_adopt(struct seqtrk *t, const struct seqtrk_agreed *a)
 	/* asked for, and the answer was not seen */
 	if ((t->f & (SEQTRK_C_MPASK | SEQTRK_C_SYNACK)) == SEQTRK_C_MPASK)
 		t->f |= SEQTRK_C_MPTCP;
-	t->f &= (uint16_t) ~(SEQTRK_C_WS | SEQTRK_C_SACK | SEQTRK_C_TS);
+	t->f &= ~(uint32_t)(SEQTRK_C_WS | SEQTRK_C_SACK | SEQTRK_C_TS);
 	t->f |= a->ws ? SEQTRK_C_WS : 0;
 	t->f |= a->sack ? SEQTRK_C_SACK : 0;
 	t->f |= SEQTRK_C_ADOPTED | SEQTRK_C_LEARNT | SEQTRK_C_SYNACK | SEQTRK_C_EST;
@@ -457,6 +478,27 @@ void seqtrk_relearn(struct seqtrk *t)
 {
 	for (int d = 0; d < 2; d++)
 		t->side[d].f &= (uint8_t) ~(SEQTRK_F_NXT | SEQTRK_F_ACK);
+	t->f = (t->f & ~(uint32_t)SEQTRK_C_SPARSE) | SEQTRK_C_LEARNT;
+}
+
+void seqtrk_sparse(struct seqtrk *t)
+{
+	t->f |= SEQTRK_C_SPARSE;
+}
+
+void seqtrk_missed(struct seqtrk *t, int d, uint32_t edge, bool all)
+{
+	struct seqtrk_side *S = &t->side[d], *R = &t->side[!d];
+
+	S->nxt = edge;
+	if (all) {
+		/* what R has said of it is not known, but that is not older than a window; in numbers that can be compared */
+		R->ack = edge - SEQTRK_AGREE;
+		R->right = R->told = edge + R->win;
+		return;
+	}
+	S->f &= (uint8_t)~SEQTRK_F_NXT;
+	R->f &= (uint8_t)~SEQTRK_F_ACK;
 	t->f |= SEQTRK_C_LEARNT;
 }
 
@@ -480,7 +522,7 @@ void seqtrk_set(struct seqtrk *t, const uint32_t nxt[2], const uint32_t win[2], 
 		S->max_win = MAX(S->max_win, win[d]);
 		S->f |= SEQTRK_F_NXT | SEQTRK_F_ACK;
 	}
-	t->f &= (uint16_t)~SEQTRK_C_LEARNT;
+	t->f &= ~(uint32_t)(SEQTRK_C_LEARNT | SEQTRK_C_SPARSE);
 }
 
 /* ---- questions ---- */
@@ -525,7 +567,7 @@ const char *seqtrk_refusal(const struct seqtrk *t)
 		return why;
 	if ((t->side[0].f | t->side[1].f) & SEQTRK_F_FIN)
 		return "fin";
-	return seqtrk_known(t) ? NULL : "unknown";
+	return seqtrk_known(t) || (t->side[0].f & t->side[1].f & SEQTRK_F_SYN) ? NULL : "unknown";
 }
 
 /* ---- repair ---- */

@@ -32,11 +32,31 @@
 
 #define STEER_PORTS_PER_RULE 15 /* multiport's limit; a range counts twice */
 
+/* For the bpf match: is it a TCP segment that only acknowledges? None of URG, RST, SYN, FIN, and the headers are all of it;
+ * classic BPF from the IP header on, "count,code jt jf k,...". Over IPv6 extension headers, and what is longer than its
+ * length field can say, answer no. */
+#define STEER_PURE_ACK4                                                                                               \
+	"12,"                                                                                                         \
+	"177 0 0 0,"                    /* X = length of the IP header */                                             \
+	"80 0 0 13,69 8 0 39,"          /* flags & 0x27: no */                                                        \
+	"80 0 0 12,116 0 0 4,100 0 0 2," /* data offset, in bytes */                                                  \
+	"12 0 0 0,7 0 0 0,"             /* X = both headers */                                                        \
+	"40 0 0 2,29 0 1 0,"            /* total length == X? */                                                      \
+	"6 0 0 65535,6 0 0 0"
+#define STEER_PURE_ACK6                                                                                               \
+	"12,"                                                                                                         \
+	"48 0 0 6,21 0 9 6,"            /* next header is TCP, else no */                                             \
+	"48 0 0 53,69 7 0 39,"          /* flags & 0x27: no */                                                        \
+	"48 0 0 52,116 0 0 4,100 0 0 2," /* X = data offset, in bytes */                                              \
+	"7 0 0 0,"                                                                                                    \
+	"40 0 0 4,29 0 1 0,"            /* payload length == X? */                                                    \
+	"6 0 0 65535,6 0 0 0"
+
 static const struct {
-	const char *restore, *icmp, *ip;
+	const char *restore, *icmp, *ip, *pure_ack;
 } steer_fam[2] = {
-	{ "iptables-restore", "icmp", "ip" },
-	{ "ip6tables-restore", "ipv6-icmp", "ip -6" },
+	{ "iptables-restore", "icmp", "ip", STEER_PURE_ACK4 },
+	{ "ip6tables-restore", "ipv6-icmp", "ip -6", STEER_PURE_ACK6 },
 };
 
 struct steer_gen {
@@ -156,6 +176,8 @@ static void gen_decl(struct steer_gen *g)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		buf_printf_grow(g->out, ":" STEER_CHAIN "%s - [0:0]\n", names[i]);
+	if (g->c->narrow)
+		buf_printf_grow(g->out, ":" STEER_CHAIN "LEAN - [0:0]\n:" STEER_CHAIN "BULK - [0:0]\n");
 	for (unsigned i = 0; i < g->c->nb_gw; i++)
 		buf_printf_grow(g->out, ":" STEER_CHAIN "NEW%u - [0:0]\n:" STEER_CHAIN "STRAY%u - [0:0]\n", i,
 				i);
@@ -167,7 +189,7 @@ static void gen_jumps(struct steer_gen *g)
 
 	for (unsigned i = 0; i < 2; i++)
 		buf_printf_grow(o, "-I %s 1 ! -i lo -p tcp -m mark --mark %s -j STANDIN_REQ\n",
-				i ? "FORWARD" : "PREROUTING", mk(g, MARK_REQ(0), MARK_REQ_MASK).s);
+				i ? "FORWARD" : "PREROUTING", mk(g, MARK_VERB, MARK_VERB).s);
 	buf_printf_grow(o, "-A PREROUTING ! -i lo -p tcp -j STANDIN_PRE\n");
 	buf_printf_grow(o, "-A PREROUTING ! -i lo -p %s -m connmark --mark %s -j STANDIN_ICMP\n",
 			steer_fam[g->fam].icmp, mk(g, MARK_HARD, MARK_CLASS).s);
@@ -182,7 +204,7 @@ static void gen_jumps(struct steer_gen *g)
 	buf_printf_grow(o, "-A INPUT -p tcp -m mark --mark %s -j STANDIN_IN\n",
 			mk(g, MARK_LOCAL, MARK_ALL).s);
 	/* what the daemon sends itself */
-	buf_printf_grow(o, "-A OUTPUT -m mark --mark %s -j STANDIN_REQ\n", mk(g, MARK_REQ(0), MARK_REQ_MASK).s);
+	buf_printf_grow(o, "-A OUTPUT -m mark --mark %s -j STANDIN_REQ\n", mk(g, MARK_VERB, MARK_VERB).s);
 	/* this host's own errors. Where the kernel adjusts they quote what came, not yet adjusted: the class tells */
 	buf_printf_grow(o, "-A OUTPUT -p %s -m connmark --mark %s -j STANDIN_OWN\n", steer_fam[g->fam].icmp,
 			mk(g, MARK_OFFLOADED, MARK_CLASS).s);
@@ -196,10 +218,12 @@ static void gen_jumps(struct steer_gen *g)
 /* the request on a repeated packet: its class to the connection, our bits off, done */
 static void gen_req(struct steer_gen *g)
 {
+	buf_printf_grow(g->out, "-A STANDIN_REQ -m mark --mark %s -j RETURN\n", mk(g, MARK_LOCAL, MARK_ALL).s);
 	buf_printf_grow(g->out,
 			"-A STANDIN_REQ -j CONNMARK --save-mark --nfmask 0x%08" PRIx32
 			" --ctmask 0x%08" PRIx32 "\n",
-			mark_bits(g->c->mark_mask, MARK_CLASS) | g->c->set_mask, g->c->mark_mask | g->c->set_mask);
+			mark_bits(g->c->mark_mask, MARK_NARROW | MARK_CLASS) | g->c->set_mask,
+			g->c->mark_mask | g->c->set_mask);
 	buf_printf_grow(g->out, "-A STANDIN_REQ -j MARK --set-xmark %s\n", mk(g, 0, MARK_ALL).s);
 	buf_printf_grow(g->out, "-A STANDIN_REQ -j ACCEPT\n");
 }
@@ -210,15 +234,45 @@ static void gen_own(struct steer_gen *g)
 			mk(g, MARK_OFFLOADED, MARK_ALL).s);
 }
 
+/* What a connection of a narrow class has that nobody needs to see */
+static void gen_narrow(struct steer_gen *g)
+{
+	struct buf *o = g->out;
+
+	if (!g->c->narrow)
+		return;
+	buf_printf_grow(o, "-A STANDIN_BULK -p tcp -m conntrack --ctdir REPLY -m tcp --tcp-flags FIN,SYN,RST NONE -j RETURN\n");
+	for (unsigned i = 0; i < 2; i++) {
+		const char *chain = i ? "LEAN" : "BULK";
+
+		buf_printf_grow(o, "-A STANDIN_%s -m bpf --bytecode \"%s\" -j RETURN\n-A STANDIN_%s -g STANDIN_SOFTQ\n", chain,
+				steer_fam[g->fam].pure_ack, chain);
+	}
+}
+
+/* What set-mark rules have set of a connection, to its packets that no daemon sees */
+static void gen_restore(struct steer_gen *g, struct steer_mark m)
+{
+	if (g->c->set_mask)
+		buf_printf_grow(g->out, "-A STANDIN_PRE -m connmark --mark %s -j CONNMARK --restore-mark --nfmask 0x%08" PRIx32
+				" --ctmask 0x%08" PRIx32 "\n", m.s, g->c->set_mask, g->c->set_mask);
+}
+
 static void gen_pre(struct steer_gen *g)
 {
 	struct buf *o = g->out;
 
-	if (g->c->set_mask)
-		buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -j CONNMARK --restore-mark --nfmask 0x%08" PRIx32
-				" --ctmask 0x%08" PRIx32 "\n", mk(g, MARK_OFFLOADED, MARK_CLASS).s, g->c->set_mask, g->c->set_mask);
+	gen_restore(g, mk(g, MARK_OFFLOADED, MARK_CLASS));
+	if (g->c->narrow)
+		gen_restore(g, mk(g, MARK_LEAN, MARK_NARROW | MARK_CLASS));
 	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -j RETURN\n",
-			mk(g, MARK_OFFLOADED, MARK_CLASS).s);
+			mk(g, MARK_OFFLOADED, g->c->narrow ? MARK_NARROW | MARK_CLASS : MARK_CLASS).s);
+	if (g->c->narrow) {
+		buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -g STANDIN_BULK\n",
+				mk(g, MARK_BULK, MARK_NARROW | MARK_CLASS).s);
+		buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -g STANDIN_LEAN\n",
+				mk(g, MARK_LEAN, MARK_NARROW | MARK_CLASS).s);
+	}
 	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -g STANDIN_SOFTQ\n",
 			mk(g, MARK_OURS, MARK_CLASS).s);
 	buf_printf_grow(o, "-A STANDIN_PRE -m connmark --mark %s -g STANDIN_HARD\n",
@@ -327,6 +381,7 @@ static char *steer_gen_family(const struct steer_conf *c, int fam)
 	gen_req(&g);
 	gen_own(&g);
 	gen_pre(&g);
+	gen_narrow(&g);
 	gen_queues(&g);
 	gen_forward(&g);
 	gen_local(&g);

@@ -46,14 +46,15 @@ static unsigned steering_leftovers(const struct l3 *l3, struct steer_gateway *gw
 }
 
 /* <l3>: NULL where there is none, or its leftovers do not matter. */
-static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch *ep, bool manual_too, unsigned *nb,
-					char **err)
+static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch *ep, bool manual_too, bool narrow,
+					unsigned *nb, char **err)
 {
 	const struct l3_conf *lc = epoch_part(ep, &gateway_module);
 	struct steer_conf sc = {
 		.mark_mask = l3 ? l3->mark_mask : ep->global.mark_mask, /* it does not change while running */
 		.route_table = ep->global.route_table,
 		.maxflows = ep->global.maxflows,
+		.narrow = narrow,
 	};
 	const struct gateway_conf *c;
 	struct steer_gateway *gws;
@@ -96,28 +97,44 @@ static int steering_fail(struct diag *d, int rc, char *err)
 	return rc;
 }
 
-int steering_start(struct l3 *l3, struct epoch *ep, struct diag *d)
+/* Puts <ep>'s plan in force, with the narrow classes or without. */
+static int steering_put(struct l3 *l3, struct epoch *ep, bool narrow, struct diag *d, char **err)
 {
 	struct steer_plan *plan;
-	char *err = NULL;
 	unsigned nb;
-	int rc;
+	int rc = 0;
 
-	plan = steering_plan(NULL, ep, false, &nb, &err);
+	plan = steering_plan(NULL, ep, false, narrow, &nb, err);
 	if (!plan)
-		return steering_fail(d, -EINVAL, err);
-	rc = 0;
-	if (nb) {
-		rc = steer_open(&l3->steer, NULL, &err);
-		if (rc == 0)
-			rc = steer_apply(l3->steer, plan, steering_warn, d, &err);
-		if (rc < 0)
-			steering_fail(d, rc, err);
-	}
+		return -EINVAL;
+	if (nb && !l3->steer)
+		rc = steer_open(&l3->steer, NULL, err);
+	if (nb && rc == 0)
+		rc = steer_apply(l3->steer, plan, steering_warn, d, err);
 	buf_reset(&l3->steered);
 	if (nb)
 		steer_plan_print(plan, &l3->steered);
 	steer_plan_free(&plan);
+	l3->narrow = narrow && nb && rc == 0;
+	return rc;
+}
+
+int steering_start(struct l3 *l3, struct epoch *ep, struct diag *d)
+{
+	char *err = NULL, *why = NULL;
+	int rc = steering_put(l3, ep, true, d, &err);
+
+	if (rc == 0 || !l3->steer)
+		return rc < 0 ? steering_fail(d, rc, err) : 0;
+	/* the narrow classes are the only ones that need xt_bpf */
+	why = err;
+	err = NULL;
+	rc = steering_put(l3, ep, false, d, &err);
+	if (rc < 0)
+		steering_fail(d, rc, err);
+	else
+		diag_warn(d, NULL, 0, "steering : pure ACKs and bulk transfers will be queued, too: %s", why ? why : "");
+	free(why);
 	return rc;
 }
 
@@ -128,7 +145,7 @@ int steering_check(struct l3 *l3, struct epoch *ep, struct diag *d)
 	unsigned nb;
 	int rc = 0;
 
-	plan = steering_plan(NULL, ep, false, &nb, &err);
+	plan = steering_plan(NULL, ep, false, false, &nb, &err);
 	if (!plan)
 		return steering_fail(d, -EINVAL, err);
 	if (nb && !l3->steer) {
@@ -172,7 +189,7 @@ void steering_change(struct l3 *l3, struct epoch *ep)
 
 	if (l3->steering || !l3->steer || l3->w->stopping)
 		return;
-	plan = steering_plan(l3, ep, false, &nb, &err);
+	plan = steering_plan(l3, ep, false, l3->narrow, &nb, &err);
 	if (!plan) {
 		free(err);
 		return;
@@ -228,7 +245,7 @@ int steering_print(const struct epoch *ep, struct buf *out, char **err)
 	struct steer_plan *plan;
 	unsigned nb;
 
-	plan = steering_plan(NULL, ep, true, &nb, err);
+	plan = steering_plan(NULL, ep, true, false, &nb, err);
 	if (!plan)
 		return -EINVAL;
 	steer_plan_print(plan, out);

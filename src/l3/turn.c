@@ -28,6 +28,7 @@
 #include "core/worker.h"
 #include "l3/hold.h"
 #include "l3/l3.h"
+#include "l3/narrow.h"
 #include "policy/ctx.h"
 
 #define TURN_FLIGHT 10 /* segments that a client sends before the first is acknowledged (RFC 6928) */
@@ -319,6 +320,7 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 	}
 	l3_track_turn_over(f);
 	/* watch, or a promotion that was refused */
+	narrow_data(f, FLOW_CLIENT);
 	if (look == FRAMER_REQUEST)
 		answers_asked(&flow_turn(f)->answers, head.meth);
 	return turn_feed(f, run) ? TURN_AGAIN : TURN_WAIT;

@@ -22,6 +22,8 @@ static const char *verdict_fate(const struct visit *v, const struct pktq_verdict
 		[MARK_OURS] = "forwarded, class ours",
 		[MARK_HARD] = "forwarded, class hard",
 		[MARK_OFFLOADED] = "forwarded, class offloaded",
+		[MARK_LEAN] = "forwarded, class lean",
+		[MARK_BULK] = "forwarded, class bulk",
 	};
 	unsigned val = mark_get(vd->mark, v->l3->mark_mask);
 
@@ -29,8 +31,8 @@ static const char *verdict_fate(const struct visit *v, const struct pktq_verdict
 		return "dropped";
 	if (vd->set_mark && val == MARK_LOCAL)
 		return "to the pseudo socket";
-	if (vd->set_mark && (val & MARK_REQ_MASK) == MARK_REQ(0))
-		return classes[val & MARK_CLASS];
+	if (vd->set_mark && mark_is_req(val) && classes[mark_req_class(val)])
+		return classes[mark_req_class(val)];
 	return vd->data ? "forwarded, changed" : "forwarded";
 }
 
