@@ -232,6 +232,8 @@ void stk_tracks_end_request(struct stk_tracks *tr);
 enum stk_event { STK_EV_SESSION, STK_EV_REQUEST, STK_EV_ERROR, STK_EV_FAILURE };
 /* Counted by every slot. Sessions are of connections alone. */
 void stk_tracks_event(struct stk_tracks *tr, enum stk_event ev);
+/* A server's response has this status: 4xx is an error of the client, 5xx but 501 and 505 a failure of the server. */
+void stk_tracks_status(struct stk_tracks *tr, unsigned status);
 /* <of_request>: only by slots of the request: somebody else tells the connection's. */
 void stk_tracks_bytes(struct stk_tracks *tr, uint64_t in, uint64_t out, bool of_request);
 

@@ -115,10 +115,7 @@ static void http_res_facts(struct stream *s)
 		t->close_client = true;
 	s->log.t_data = (int64_t)(stream_now(s) - s->log.accept_ms);
 	http_count_response(s, h->status);
-	if (h->status / 100 == 4)
-		stk_tracks_event(s->tracks, STK_EV_ERROR);
-	else if (h->status / 100 == 5 && h->status != 501 && h->status != 505)
-		stk_tracks_event(s->tracks, STK_EV_FAILURE);
+	stk_tracks_status(s->tracks, h->status);
 }
 
 static bool http_status_retry(const struct stream *s, unsigned status)

@@ -8,8 +8,9 @@
  * are given back when the request is over, the others when the connection is.
  *
  * A connection is counted when its slot is filled: connections, the current ones
- * and, where the rule saw a request, that request. What happens later is told by
- * the slots' owner (stk_tracks_event(), stk_tracks_bytes()).
+ * and, where the rule saw a request, that request, with what a response's status
+ * tells. What happens later is told by the slots' owner (stk_tracks_event() and its
+ * kin).
  *
  * Rules may be run twice for the same bytes (ctx->repeats). A filled slot is not
  * filled again, and sc-inc-gpc and its kin then do nothing.
@@ -89,6 +90,22 @@ void stk_tracks_event(struct stk_tracks *tr, enum stk_event ev)
 			stk_slot_event(&tr->slot[i], ev);
 }
 
+/* What the status of a server's response tells of the client, or of the server. */
+static void stk_slot_status(const struct stk_slot *s, unsigned status)
+{
+	if (status / 100 == 4)
+		stk_slot_event(s, STK_EV_ERROR);
+	else if (status / 100 == 5 && status != 501 && status != 505)
+		stk_slot_event(s, STK_EV_FAILURE);
+}
+
+void stk_tracks_status(struct stk_tracks *tr, unsigned status)
+{
+	for (int i = 0; tr && i < STK_SLOTS; i++)
+		if (tr->slot[i].t)
+			stk_slot_status(&tr->slot[i], status);
+}
+
 void stk_tracks_bytes(struct stk_tracks *tr, uint64_t in, uint64_t out, bool of_request)
 {
 	for (int i = 0; tr && i < STK_SLOTS; i++) {
@@ -158,12 +175,16 @@ static int stk_parse_track(struct cfg_line *ln, int *pos, struct rule *r)
 
 static void stk_track(struct stk_slot *s, struct stk_table *t, struct stk_entry *e, const struct policy_ctx *ctx)
 {
-	*s = (struct stk_slot){ .t = stk_table_get(t), .e = e, .request = ctx->req != NULL };
+	*s = (struct stk_slot){ .t = stk_table_get(t), .e = e, .request = ctx->req || ctx->sent.known };
 	stk_entry_get(t, e);
 	stk_count(s, STK_CONN_CNT, STK_CONN_RATE, 1);
 	stk_add(t, e, STK_CONN_CUR, 0, 1);
-	if (ctx->req)
-		stk_slot_event(s, STK_EV_REQUEST); /* it was counted before there was this slot */
+	if (!s->request)
+		return;
+	/* what was counted before there was this slot */
+	stk_slot_event(s, STK_EV_REQUEST);
+	if (ctx->res)
+		stk_slot_status(s, ctx->res->status);
 }
 
 static enum act_ret stk_act_track(const struct rule *r, struct policy_ctx *ctx)
