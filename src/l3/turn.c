@@ -314,7 +314,7 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 		turn_send_front(f);
 	l3_decide(f, &dec);
 	if (!turn_is_held(f)) {
-		if (!flow_border(f))
+		if (dec.act != GATEWAY_ACT_PROMOTE) /* L7 does not count the request again */
 			l3_track_turn_over(f);
 		return TURN_DONE;
 	}
