@@ -60,6 +60,7 @@ struct gateway_conf {
 	const char *dflt_file;     /* where it stood, for messages */
 	int dflt_line;
 	uint64_t rules_text;       /* a hash of all lines that decide: what did not change decides the same */
+	bool tracks;               /* a rule tracks what stick tables count */
 	uint32_t set_mask;         /* bits that set-mark rules set */
 	struct gateway_decision lost; /* when framing is lost: into the first frontend that the rules name */
 	struct log_set log;

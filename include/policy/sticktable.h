@@ -229,6 +229,10 @@ void stk_tracks_put(struct stk_tracks **tr);
 /* What only a request tracked is over with it. All take NULL. */
 void stk_tracks_end_request(struct stk_tracks *tr);
 
+/* Does one of the rules track? */
+struct rule_set;
+bool stk_rules_track(const struct rule_set *rs);
+
 enum stk_event { STK_EV_SESSION, STK_EV_REQUEST, STK_EV_ERROR, STK_EV_FAILURE };
 /* Counted by every slot. Sessions are of connections alone. */
 void stk_tracks_event(struct stk_tracks *tr, enum stk_event ev);

@@ -9,6 +9,8 @@ cat >"$T/gw.cfg" <<EOC
 $(cfg_base)
 gateway g
     match dport 80
+    log global
+    log-format "%ci ended %ts with %[sc0_http_req_cnt] requests"
     stick-table type ipv6 size 100 expire 1m store conn_cnt,conn_cur,sess_cnt,conn_rate(1m),http_req_cnt,http_req_rate(1m),bytes_in_cnt,bytes_out_cnt
     tcp-request inspect-delay 2s
     tcp-request connection reject if { src_conn_rate gt 10 }
@@ -79,5 +81,6 @@ wait_for 10 of_is ::ffff:$C4 conn_cur 0
 is "until the tracker says that it ended" "$(of ::ffff:$C4 conn_cur)" 0
 has "the entry is shown as HAProxy shows it" "$(ctl show table g)" \
 	'^0x[0-9a-f]+: key=::ffff:192.0.2.2 use=0 exp=[0-9]+ conn_cnt=1 conn_rate\(60000\)=1 conn_cur=0 sess_cnt=1 http_req_cnt=1 '
+has "a log line tells what was tracked" "$(cat "$T/standin.log")" "^$C6 ended fin with 7 requests"
 is "and kept by a reload" "$(reload; of ::ffff:$C4 conn_cnt)" 1
 finish

@@ -169,17 +169,14 @@ static void flow_log_tcplog(const struct flow_log *l, struct buf *out)
 		   flow_end(f) ? flow_end(f) : "-");
 }
 
-void l3_log_end(struct flow *f)
+static void flow_log_write(struct flow *f)
 {
 	const struct gateway_conf *c = f->gw->conf;
 	struct flow_log l = { .f = f, .age_ms = clock_ms(f->gw->l3->w) - f->created_ms };
+	struct stk_tracks *tracks = flow_tracks(f);
 	char area[FLOW_LOG_MAX];
 	struct buf out;
 
-	if (f->ended)
-		return;
-	f->ended = true;
-	l3_track_end(f);
 	if (list_empty(&c->log.targets) && (!c->log.global || list_empty(&c->log.global->targets)))
 		return; /* nobody reads what takes a while to write */
 	buf_wrap(&out, area, sizeof(area));
@@ -187,7 +184,7 @@ void l3_log_end(struct flow *f)
 		struct l3 *l3 = f->gw->l3;
 		struct policy_ctx ctx = { .w = l3->w, .ep = f->gw->ep, .src = &f->side[0], .dst = &f->side[1],
 					  .req_final = true, .res_final = true, .tmp = &l3->tmp, .owner = &l,
-					  .lf = &gateway_lf };
+					  .lf = &gateway_lf, .tracks = &tracks };
 
 		arena_reset(&l3->tmp);
 		logformat_build(c->logformat, &ctx, &out);
@@ -197,4 +194,14 @@ void l3_log_end(struct flow *f)
 		flow_log_default(&l, &out);
 	}
 	log_send(f->gw->l3->w, &c->log, LOG_INFO, buf_str(&out));
+}
+
+void l3_log_end(struct flow *f)
+{
+	if (f->ended)
+		return;
+	f->ended = true;
+	l3_track_bytes(f);
+	flow_log_write(f); /* with what is still tracked */
+	l3_track_end(f);
 }

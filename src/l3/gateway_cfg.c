@@ -12,6 +12,7 @@
 #include "cfg/cfg.h"
 #include "gateway_priv.h"
 #include "policy/logformat.h"
+#include "policy/sticktable.h"
 
 #define GATEWAY_MAX_PORTS 256
 
@@ -412,6 +413,7 @@ static void gateway_cfg_resolve(struct epoch *ep, struct diag *d)
 		gateway_check_promote(ep, d, c);
 		gateway_check_queues(d, lc, c);
 		gateway_set_lost(c);
+		c->tracks = stk_rules_track(&c->conn) || stk_rules_track(&c->content);
 		c->set_mask = gateway_set_mask(&c->conn) | gateway_set_mask(&c->content);
 		if (!c->nb_match && !c->steer_manual)
 			diag_warn(d, c->obj.file, c->obj.line,

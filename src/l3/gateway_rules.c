@@ -90,7 +90,7 @@ int gateway_matches(struct gateway *gw, const struct addr *src, const struct add
 /* Rules may track what they like; without memory they track nothing. Followed by gateway_ctx_over(). */
 static struct stk_tracks **gateway_tracks(struct gateway *gw, struct flow *f)
 {
-	if (!gw->l3->w->tables)
+	if (!gw->l3->w->tables || (!gw->conf->tracks && !flow_tracks(f)))
 		return NULL;
 	if (flow_ext(f))
 		return &f->ext->tracks;

@@ -36,7 +36,8 @@ static bool auto_long(const struct h1_body *b, uint64_t passed)
 
 static bool auto_no_response_rules(const struct stream *s)
 {
-	return !s->fe_cfg->http_res.count && !s->be_cfg->http_res.count && !s->be_cfg->tcp_res.count;
+	return !s->fe_cfg->http_res.count && !s->be_cfg->http_res.count && !s->be_cfg->tcp_res.count &&
+	       list_empty(&s->be_cfg->sticks_res);
 }
 
 static bool auto_http(const struct stream *s, enum stream_leave_when *when)

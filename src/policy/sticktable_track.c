@@ -211,6 +211,16 @@ static enum act_ret stk_act_track(const struct rule *r, struct policy_ctx *ctx)
 	return ACT_RET_CONT;
 }
 
+bool stk_rules_track(const struct rule_set *rs)
+{
+	const struct rule *r;
+
+	list_for_each(r, &rs->rules, node)
+		if (r->kw->exec == stk_act_track)
+			return true;
+	return false;
+}
+
 /* ---- sc-inc-gpc, sc-set-gpt ---- */
 
 struct stk_sc_rule {
