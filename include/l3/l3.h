@@ -113,10 +113,11 @@ void l3_accept(struct visit *v);                             /* as it is */
 void l3_drop(struct visit *v);
 /* To the local pseudo socket of side v->d. Injected where the hook allows no new route. */
 void l3_to_socket(struct visit *v);
-/* The same by a copy that is sent round through lo, of whatever was copied whole. For what comes by the queue although its socket is switched to direct
- * delivery: the tracker did not know it. The entry that it has got is lost, and the packet with it, when another packet of the
- * connection is quicker; a copy gets the entry that is there. */
-void l3_copy_to_socket(struct visit *v);
+/* The same for what comes by the queue although its socket is switched to direct delivery, or its stream is over. The tracker may
+ * not have known it: the entry that it has got is lost, and the packet with it, when another packet of the connection
+ * is quicker. An ACK would not be repeated, so it is a copy that goes, which gets the entry that is there. Data would, and is most
+ * often what was queued before the switch. */
+void l3_to_socket_late(struct visit *v);
 /* Payload bytes <from>..<to> of a packet that is not let through itself, as packets of their own. 0 or -errno. (part.c) */
 int l3_send_part(struct flow *f, int d, const struct seg *s, uint32_t from, uint32_t to);
 /* Lets the tracker see it, then forwards: no policy. For packets that were held. */

@@ -110,7 +110,7 @@ void border_deliver(struct visit *v)
 	if (seq_gt(seg_end(&v->s), bf->top[v->d]))
 		bf->top[v->d] = seg_end(&v->s);
 	if (bf->direct)
-		l3_copy_to_socket(v);
+		l3_to_socket_late(v);
 	else
 		l3_to_socket(v);
 }

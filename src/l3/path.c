@@ -342,7 +342,7 @@ static void path_closing(struct visit *v)
 		return;
 	}
 	if (f->sockets)
-		l3_copy_to_socket(v);
+		l3_to_socket_late(v);
 	else if (f->policy == FLOW_POL_DROP)
 		l3_drop(v);
 	else

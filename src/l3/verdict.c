@@ -119,6 +119,14 @@ void l3_forward(struct visit *v)
 	f->mark_class = f->want_class;
 }
 
+/* Round through lo. */
+static void verdict_copy_to_socket(struct visit *v)
+{
+	if (seg_is_whole(&v->s) && seg_checksum(&v->s) == 0)
+		inject_local(v->l3->inject, v->s.pkt, v->s.len, v->f->foreign_mark);
+	l3_drop(v);
+}
+
 void l3_to_socket(struct visit *v)
 {
 	struct pktq_verdict vd = { .action = PKTQ_ACCEPT, .set_mark = true };
@@ -132,19 +140,15 @@ void l3_to_socket(struct visit *v)
 		verdict_give(v, &vd);
 		return;
 	}
-	/* routed already */
-	l3_copy_to_socket(v);
+	verdict_copy_to_socket(v); /* routed already */
 }
 
-void l3_copy_to_socket(struct visit *v)
+void l3_to_socket_late(struct visit *v)
 {
-	if (v->p->hook == PKTQ_HOOK_PREROUTING && !seg_is_whole(&v->s)) {
+	if (v->s.data_len == 0 && seg_is_whole(&v->s))
+		verdict_copy_to_socket(v);
+	else
 		l3_to_socket(v);
-		return;
-	}
-	if (seg_is_whole(&v->s) && seg_checksum(&v->s) == 0)
-		inject_local(v->l3->inject, v->s.pkt, v->s.len, v->f->foreign_mark);
-	l3_drop(v);
 }
 
 void l3_pass(struct visit *v)
