@@ -11,6 +11,7 @@
 #include "border/border.h"
 #include "border/border_priv.h"
 #include "l3_gateway.h"
+#include "refuse.h"
 
 /* ---- what stands in for sockets, stream and clock ---- */
 
@@ -440,6 +441,33 @@ Test(promote, what_cannot_be_made_is_forwarded_and_counted_and_leaves_nothing_be
 	}
 }
 
+Test(promote, whatever_cannot_be_allocated_the_connection_goes_on)
+{
+	unsigned counted = 0;
+	bool refused = true;
+
+	for (refuse_at = 1; refused; refuse_at++) {
+		uint32_t id;
+
+		bt_up(BT_RULE);
+		refuse_from();
+		id = bt_promoted();
+		refused = refuse_until();
+		cr_assert(gt_got(id), "allocation %u: it does not wait", refuse_at);
+		if (gt_flow_1()->state == FLOW_ST_PROMOTED) {
+			cr_assert_eq(bt_open, 2);
+		} else {
+			counted += bt_refused(&gt_gw->promote_failures, "no-memory");
+			cr_assert(gt_passed(id), "allocation %u: forwarded", refuse_at);
+			cr_assert_eq(bt_open, 0);
+			cr_assert_null(bt_bf());
+			cr_assert(gt_passed(gt_s2c(BT_S, BT_C + 4, SEG_ACK, "pong")));
+		}
+		bt_down();
+	}
+	cr_assert_gt(counted, 0);
+}
+
 Test(promote, a_rule_with_else_rejects_what_cannot_be_promoted)
 {
 	bt_up(" tcp-request content promote fe_in else reject if { dst_port 80 }\n");
@@ -639,6 +667,33 @@ Test(demote, a_stream_at_rest_leaves_at_once_and_the_numbers_are_translated)
 	cr_assert(gt_passed(id));
 	cr_assert_gt(gt_got(id)->len, 0, "rewritten");
 	bt_down();
+}
+
+Test(demote, whatever_cannot_be_allocated_it_leaves_or_stays_as_it_was)
+{
+	unsigned stayed = 0;
+	bool refused = true;
+
+	for (refuse_at = 1; refused; refuse_at++) {
+		bt_up(BT_RULE);
+		bt_carrying();
+		bt_detached = false;
+		refuse_from();
+		bt_leave();
+		refused = refuse_until();
+		if (!bt_detached) {
+			stayed++;
+			cr_assert_eq(gt_flow_1()->state, FLOW_ST_PROMOTED);
+			cr_assert_eq(bt_open, 2);
+			cr_assert_eq(bt_refused(&gt_gw->demote_failures, "no-memory"), 1, "allocation %u", refuse_at);
+			bt_leave(); /* another time it can */
+		}
+		cr_assert(bt_detached);
+		cr_assert_eq(bt_open, 0);
+		cr_assert(gt_passed(gt_s2c(BT_S, BT_C + 4, SEG_ACK, "pong")));
+		bt_down();
+	}
+	cr_assert_gt(stayed, 0);
 }
 
 Test(demote, what_comes_meanwhile_is_held_and_its_ack_goes_to_the_socket_that_waits_for_it)

@@ -1,62 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * l3_record.c - what a connection keeps allocated, and what becomes of it where something cannot be
- *
- * Every way to memory is the test's own (Makefile, WRAP_l3_record): it counts, and refuses when it is told to.
  */
-#include <sys/mman.h>
-
 #include "l3_gateway.h"
+#include "refuse.h"
 
 #define C1 (GT_ISN + 1)
 #define S1 (GT_SISN + 1)
-
-/* ---- memory that may be refused ---- */
-
-static bool lr_armed;
-static unsigned lr_calls, lr_fail_at; /* since it was armed; fail_at 0: none is refused */
-
-static bool lr_refuse(void)
-{
-	return lr_armed && ++lr_calls == lr_fail_at;
-}
-
-void *__real_pool_alloc(struct pool *p);
-void *__real_pool_zalloc(struct pool *p);
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__real_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off);
-
-void *__wrap_pool_alloc(struct pool *p)
-{
-	return lr_refuse() ? NULL : __real_pool_alloc(p);
-}
-
-void *__wrap_pool_zalloc(struct pool *p)
-{
-	return lr_refuse() ? NULL : __real_pool_zalloc(p);
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return lr_refuse() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return lr_refuse() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return lr_refuse() ? NULL : __real_realloc(p, n);
-}
-
-void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
-{
-	return lr_refuse() ? MAP_FAILED : __real_mmap(at, n, prot, flags, fd, off);
-}
 
 static uint64_t lr_count(const struct gateway_reasons *rs, const char *name)
 {
@@ -148,8 +98,7 @@ static bool lr_requests(const char *rules)
 
 	gt_up(rules);
 	gt_refuse = "test"; /* what framing loses would be promoted */
-	lr_calls = 0;
-	lr_armed = true;
+	refuse_from();
 	ids[n++] = gt_syn(GT_ISN);
 	ids[n++] = gt_in(&(struct pkt){ .reverse = true, .seq = GT_SISN, .ack = C1, .flags = SEG_SYN | SEG_ACK, .win = 60000,
 					PKT_OPT(PKT_MSS("\x05\xb4")) }, PKTQ_HOOK_PREROUTING);
@@ -162,10 +111,9 @@ static bool lr_requests(const char *rules)
 		ids[n++] = gt_s2c(s + 25, c, SEG_ACK, "Length: 2\r\n\r\nok");
 		s += 25 + 15;
 	}
-	lr_armed = false;
-	refused = lr_fail_at && lr_calls >= lr_fail_at;
+	refused = refuse_until();
 	for (i = 0; i < n; i++)
-		cr_assert(gt_passed(ids[i]), "allocation %u: packet %u of %u", lr_fail_at, i, n);
+		cr_assert(gt_passed(ids[i]), "allocation %u: packet %u of %u", refuse_at, i, n);
 	return refused;
 }
 
@@ -178,30 +126,30 @@ Test(l3_record, a_connection_goes_on_whatever_cannot_be_allocated)
 {
 	unsigned silent = 0;
 
-	for (lr_fail_at = 1; lr_requests(LR_RULES); lr_fail_at++) {
+	for (refuse_at = 1; lr_requests(LR_RULES); refuse_at++) {
 		uint32_t c = C1 + 2 * 27, s = S1 + 2 * 40;
 
 		/* and the next request is judged again, unless framing was lost for good */
 		silent += !lr_counted("no-memory");
 		if (gt_flow_1() && gt_flow_1()->policy == FLOW_POL_OPEN) {
 			gt_c2s(c, s, SEG_ACK, LR_GET("/up"));
-			cr_expect_str_eq(gt_promoted, "fe_in", "allocation %u", lr_fail_at);
+			cr_expect_str_eq(gt_promoted, "fe_in", "allocation %u", refuse_at);
 		}
 		gt_down();
 	}
-	cr_expect_gt(lr_fail_at, 6, "record, extension, turn, hold, held packets");
+	cr_expect_gt(refuse_at, 6, "record, extension, turn, hold, held packets");
 	/* a packet that cannot be held, and a head of an answer that cannot be collected, end a turn in ways of their own */
-	cr_expect_leq(silent, 8, "%u of %u were not counted", silent, lr_fail_at);
+	cr_expect_leq(silent, 8, "%u of %u were not counted", silent, refuse_at);
 	gt_down();
 }
 
 Test(l3_record, a_mark_that_cannot_be_kept_is_counted_and_the_connection_goes_on)
 {
-	for (lr_fail_at = 1; lr_requests(" tcp-request connection set-mark 0x10\n tcp-request connection watch\n"); lr_fail_at++) {
-		cr_expect(lr_counted("no-memory"), "allocation %u", lr_fail_at);
+	for (refuse_at = 1; lr_requests(" tcp-request connection set-mark 0x10\n tcp-request connection watch\n"); refuse_at++) {
+		cr_expect(lr_counted("no-memory"), "allocation %u", refuse_at);
 		gt_down();
 	}
-	cr_expect_gt(lr_fail_at, 2);
+	cr_expect_gt(refuse_at, 2);
 	gt_down();
 }
 
@@ -210,12 +158,11 @@ Test(l3_record, a_promotion_decided_at_the_syn_that_cannot_be_noted_is_refused)
 	unsigned counted = 0;
 
 	gt_refuse = NULL;
-	for (lr_fail_at = 1; lr_fail_at < 10; lr_fail_at++) {
+	for (refuse_at = 1; refuse_at < 10; refuse_at++) {
 		gt_up(" tcp-request connection promote fe_in\n");
-			lr_calls = 0;
-		lr_armed = true;
-		cr_assert(gt_passed(gt_syn(GT_ISN)), "allocation %u", lr_fail_at);
-		lr_armed = false;
+			refuse_from();
+		cr_assert(gt_passed(gt_syn(GT_ISN)), "allocation %u", refuse_at);
+		refuse_until();
 		if (lr_count(&gt_gw->promote_failures, "no-memory")) {
 			counted++;
 			cr_expect_eq(gt_flow_1()->state, FLOW_ST_OFFLOADED);

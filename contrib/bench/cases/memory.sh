@@ -36,7 +36,7 @@ memory_own() {
 idle_up() {
 	rm -f "$T/idle.in" "$T/idle.log"
 	mkfifo "$T/idle.in"
-	(exec nsenter --net="/run/netns/$ID-client" "$bench/ends" idle -n "$1" -r 10000 $way_addr $way_port \
+	(exec nsenter --net="/run/netns/$ID-client" "$bench/ends" idle -n "$1" -r 4000 $way_addr $way_port \
 		<"$T/idle.in" >"$T/idle.log" 2>&1) &
 	holder=$!
 	spawned="$spawned $holder"
