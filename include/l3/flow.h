@@ -79,7 +79,7 @@ enum flow_xlate_by { FLOW_XLATE_NONE, FLOW_XLATE_DAEMON, FLOW_XLATE_KERNEL };
 
 /* Which timeout runs; each has a list per gateway, in the order of its last touch: all O(1). */
 enum flow_timer {
-	FLOW_TMR_SYN,     /* handshake not done */
+	FLOW_TMR_SYN,     /* handshake not done; or it began unseen, and only one end was heard of */
 	FLOW_TMR_IDLE,    /* no packet */
 	FLOW_TMR_INSPECT, /* held for more bytes */
 	FLOW_TMR_HOLD,    /* held for the drain, or leaving */
@@ -257,6 +257,8 @@ void flow_remove(struct flow *f);
 /* Frees what was removed: at the end of a batch, when nobody has a pointer any more. */
 void flow_reap(struct flow_table *t);
 
+/* Were both ends heard of? */
+bool flow_is_answered(const struct flow *f);
 /* The state that users are shown, and that counters count. */
 enum flow_state flow_shown(const struct flow *f);
 /* The only one who changes the state: counts, checks with flow_assert(), starts the state's timer. */

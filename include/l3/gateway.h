@@ -102,7 +102,7 @@ struct gateway {
 	uint64_t packets, bytes;   /* queued; bytes of whole packets */
 	uint64_t promotions, demotions;
 	uint64_t overflow;         /* new flows past maxflows */
-	uint64_t evicted;          /* handshakes whose record a new connection got */
+	uint64_t evicted;          /* handshakes, and what nobody answered, whose record a new connection got */
 	uint64_t dry_run[GATEWAY_ACT_COUNT]; /* decisions that were not carried out */
 	struct gateway_reasons promote_failures, demote_failures, unsupported;
 	struct hist insert_us;     /* decided to promote -> both sockets carry */

@@ -720,18 +720,22 @@ Test(l3_gateway, what_the_kernel_translates_is_translated_here_when_it_comes_her
 
 /* ---- floods ---- */
 
-static uint32_t syn_from(uint16_t port)
+static uint32_t seg_from(uint16_t port, const struct pkt *k)
 {
 	static uint8_t buf[128];
 	struct pktq_pkt p = { .ref.id = ++gt_id, .family = AF_INET, .hook = PKTQ_HOOK_FORWARD, .data = buf };
-	struct pkt k = { .seq = 7, .flags = SEG_SYN, .win = 1000 };
 
-	p.len = p.full_len = pkt_make(buf, &k);
-	pkt_be(buf + 20, port, 2);
+	p.len = p.full_len = pkt_make(buf, k);
+	pkt_be(buf + (k->reverse ? 22 : 20), port, 2);
 	gt_nv = 0;
 	l3_path_handler.packet(gt_gw, gt_gw->q, &p);
 	l3_path_handler.batch_end(gt_gw, gt_gw->q, true);
 	return p.ref.id;
+}
+
+static uint32_t syn_from(uint16_t port)
+{
+	return seg_from(port, &(struct pkt){ .seq = 7, .flags = SEG_SYN, .win = 1000 });
 }
 
 Test(l3_gateway, a_flood_of_syns_takes_records_from_itself_only)
@@ -754,4 +758,29 @@ Test(l3_gateway, a_flood_of_syns_takes_records_from_itself_only)
 	cr_expect_eq(gt_gw->evicted, 5);
 	cr_expect_eq(gt_gw->flows, 10);
 	cr_expect_eq(gt_flow_1()->state, FLOW_ST_WATCHED, "who was there first is there still");
+}
+
+Test(l3_gateway, a_flood_of_acks_out_of_nothing_keeps_no_record_that_a_connection_needs)
+{
+	struct flow *f;
+	unsigned i;
+
+	gt_up(" maxflows 10\n" RULES);
+	/* one that began unseen, and goes on in both directions */
+	seg_from(49999, &(struct pkt){ .seq = C1, .ack = S1, .flags = SEG_ACK, .win = 60000 });
+	seg_from(49999, &(struct pkt){ .reverse = true, .seq = S1, .ack = C1, .flags = SEG_ACK, .win = 60000 });
+	f = gt_flow_1();
+	for (i = 0; i < 50; i++)
+		seg_from((uint16_t)(50000 + i), &(struct pkt){ .seq = 7, .ack = 9, .flags = SEG_ACK, .win = 1000 });
+	cr_expect_eq(gt_gw->flows, 10);
+	gt_w.now_ms += 1500;
+	for (i = 0; i < 12; i++)
+		syn_from((uint16_t)(51000 + i));
+	cr_expect_eq(gt_gw->evicted, 9);
+	cr_expect_eq(gt_gw->by_state[FLOW_ST_OPENING], 9, "new connections have records");
+	cr_expect_eq(gt_flow_1(), f, "and so has who was there first");
+	/* it lives as long as it is used, the others as long as a handshake may take */
+	gt_later(gt_gw->conf->timeout_ms[FLOW_TMR_SYN]);
+	cr_expect_eq(gt_gw->flows, 1);
+	cr_expect_eq(gt_flow_1(), f);
 }

@@ -46,8 +46,9 @@ struct pool_chunk {
 	void *free_list;  /* threaded through the objects' first word */
 	unsigned fresh;   /* objects from here on were never given out */
 	unsigned used;
-	char area[] __attribute__((aligned(16)));
+	char area[];
 };
+static_assert(offsetof(struct pool_chunk, area) % POOL_ALIGN == 0, "objects are aligned");
 
 void pools_init(struct pools *ps)
 {

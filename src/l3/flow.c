@@ -206,6 +206,19 @@ void flow_reap(struct flow_table *t)
 	}
 }
 
+bool flow_is_answered(const struct flow *f)
+{
+	const struct seqtrk *t = &f->trk;
+
+	return t->f & SEQTRK_C_EST || t->side[0].f & t->side[1].f & SEQTRK_F_NXT;
+}
+
+/* What was heard of one end only has the time of a handshake, and gives way like one. */
+static enum flow_timer flow_timer_in(const struct flow *f, enum flow_state st)
+{
+	return st == FLOW_ST_WATCHED && !flow_is_answered(f) ? FLOW_TMR_SYN : flow_state_timer[st];
+}
+
 enum flow_state flow_shown(const struct flow *f)
 {
 	bool kernel = f->state == FLOW_ST_OFFLOADED && f->xlate_by == FLOW_XLATE_KERNEL;
@@ -231,7 +244,7 @@ void flow_set_state(struct flow *f, enum flow_state st)
 	f->state = st;
 	t->by_state[flow_shown(f)]++;
 	f->gw->by_state[flow_shown(f)]++;
-	flow_set_timer(f, flow_state_timer[st]);
+	flow_set_timer(f, flow_timer_in(f, st));
 	flow_assert(f);
 }
 

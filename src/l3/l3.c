@@ -72,7 +72,7 @@ static void l3_expire(struct flow *f)
 {
 	switch ((enum flow_timer)f->timer) {
 	case FLOW_TMR_SYN:
-		l3_flow_gone(f, "syn-timeout");
+		l3_flow_gone(f, f->state == FLOW_ST_OPENING ? "syn-timeout" : "idle-timeout");
 		break;
 	case FLOW_TMR_IDLE:
 		l3_expire_idle(f);

@@ -62,8 +62,8 @@ static struct flow *path_record(struct visit *v, struct gateway *gw, const struc
 	return flow_new(&v->l3->flows, gw, cli, srv);
 }
 
-/* The same for a SYN, in place of the oldest handshake that does not get on: a flood of SYNs takes records from
- * itself, never from connections that are established. */
+/* The same for a SYN, in place of the oldest handshake that does not get on, or of what came out of nothing and nobody answers: a
+ * flood takes records from itself, never from connections that are established. */
 static struct flow *path_record_syn(struct visit *v, struct gateway *gw)
 {
 	struct flow *f = path_record(v, gw, &v->s.src, &v->s.dst), *old;
@@ -250,6 +250,8 @@ static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t nxt, bool f
 			l3_turn_server(f, &v->s, nxt);
 		if (f->state == FLOW_ST_OPENING && (f->trk.f & SEQTRK_C_EST))
 			l3_established(v);
+		if (f->state == FLOW_ST_WATCHED && f->timer == FLOW_TMR_SYN && flow_is_answered(f))
+			flow_set_timer(f, FLOW_TMR_IDLE);
 		path_fins(f);
 	}
 }
