@@ -208,6 +208,7 @@ struct stk_slot {
 	struct stk_table *t;       /* counted; NULL: tracks nothing */
 	struct stk_entry *e;       /* counted */
 	bool request;              /* of the request alone */
+	bool counted;              /* it has counted the request that stk_tracks_request() will tell */
 };
 
 /* What one connection tracks. Counted: a flow and the stream it is promoted into share one. */
@@ -215,7 +216,7 @@ struct stk_tracks {
 	struct stktables *tables;
 	unsigned refs;
 	struct stk_slot slot[STK_SLOTS];
-	bool req_counted;          /* the request at hand was counted before it came to whom asks now */
+	bool req_counted;          /* the request at hand was counted */
 	/* l3's: where the judgement of a turn waits, of which rules; and which of the connection's bytes it has told */
 	const struct rule *judged;
 	const void *judged_by;
@@ -234,6 +235,11 @@ struct rule_set;
 bool stk_rules_track(const struct rule_set *rs);
 
 enum stk_event { STK_EV_SESSION, STK_EV_REQUEST, STK_EV_ERROR, STK_EV_FAILURE };
+/* A request: counted by every slot that has not counted it. */
+void stk_tracks_request(struct stk_tracks *tr);
+/* The next one told is the one that all slots of now have counted already: a gateway judges a turn again, or hands it on to
+ * L7. Without <yes> it is another. */
+void stk_tracks_counted(struct stk_tracks *tr, bool yes);
 /* Counted by every slot. Sessions are of connections alone. */
 void stk_tracks_event(struct stk_tracks *tr, enum stk_event ev);
 /* A server's response has this status: 4xx is an error of the client, 5xx but 501 and 505 a failure of the server. */

@@ -70,6 +70,7 @@ is "a key of IPv4 is none of an IPv6 table on the stats socket" "$(ctl clear tab
 ctl clear table g >/dev/null
 is "a table is cleared when nobody tracks its entries" "$(ctl show table g json | jq length)" 0
 more "requests were counted by their path" "$(of /plain http_req_cnt paths)" 20
+is "and none is counted any longer" "$(of /plain conn_cur paths)" 0
 
 # a flow that the kernel has: its end comes from the tracker
 on gw sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_time_wait=1

@@ -484,6 +484,21 @@ Test(policy_sticktable, a_slot_of_a_request_ends_with_it)
 	cr_expect_eq(value("192.0.2.1", "http_req_cnt"), 2);
 }
 
+Test(policy_sticktable, a_request_that_was_counted_is_counted_by_newer_slots_only)
+{
+	apply(TABLE("type ip size 10 expire 10s " ALL_COUNTS) "backend u\n stick-table type ip size 10 " ALL_COUNTS "\n");
+	track("track-sc0 src table t", RS_GW_CONN, NULL);
+	stk_tracks_request(tracks);
+	stk_tracks_counted(tracks, true);
+	track("track-sc1 src table u", RS_TCP_SESS, NULL);
+	stk_tracks_request(tracks);
+	cr_expect_eq(value("192.0.2.1", "http_req_cnt"), 1);
+	cr_expect_eq(stk_read(tracks->slot[1].t, tracks->slot[1].e, STK_HTTP_REQ_CNT, 0), 1);
+	stk_tracks_request(tracks);
+	cr_expect_eq(value("192.0.2.1", "http_req_cnt"), 2);
+	cr_expect_eq(stk_read(tracks->slot[1].t, tracks->slot[1].e, STK_HTTP_REQ_CNT, 0), 2);
+}
+
 Test(policy_sticktable, counters_and_tags_of_what_is_tracked_are_changed_by_rules)
 {
 	apply(TABLE("type ip size 10 expire 10s " ALL_COUNTS));

@@ -46,16 +46,13 @@ void l3_track_request(struct flow *f)
 		return;
 	l3_track_bytes(f);
 	stk_tracks_end_request(tr);
-	stk_tracks_event(tr, STK_EV_REQUEST);
-	tr->req_counted = true;
+	stk_tracks_request(tr);
+	stk_tracks_counted(tr, true);
 }
 
 void l3_track_requested(struct flow *f)
 {
-	struct stk_tracks *tr = flow_tracks(f);
-
-	if (tr)
-		tr->req_counted = true;
+	stk_tracks_counted(flow_tracks(f), true);
 }
 
 void l3_track_turn_over(struct flow *f)
@@ -65,7 +62,7 @@ void l3_track_turn_over(struct flow *f)
 	if (!tr)
 		return;
 	l3_track_bytes(f);
-	tr->req_counted = false;
+	stk_tracks_counted(tr, false);
 	tr->judged = NULL;
 }
 

@@ -46,7 +46,7 @@ static bool http_txn_begin(struct stream *s)
 /* What was to be a request and is none: stick tables count it as one, and as the client's error when that is what it is. */
 static void http_track_none(struct stream *s, bool error)
 {
-	stk_tracks_event(s->tracks, STK_EV_REQUEST);
+	stk_tracks_request(s->tracks);
 	if (error)
 		stk_tracks_event(s->tracks, STK_EV_ERROR);
 }
@@ -163,10 +163,7 @@ static void http_count_request(struct stream *s)
 
 	c->req_tot++;
 	s->l7->req_total++;
-	if (s->tracks && s->tracks->req_counted) /* by the gateway, with the turn that was promoted */
-		s->tracks->req_counted = false;
-	else
-		stk_tracks_event(s->tracks, STK_EV_REQUEST);
+	stk_tracks_request(s->tracks);
 	freq_add(&c->req_rate, now);
 	freq_add(&s->l7->req_rate, now);
 	c->req_rate_max = MAX(c->req_rate_max, freq_read(&c->req_rate, now));

@@ -90,6 +90,23 @@ void stk_tracks_event(struct stk_tracks *tr, enum stk_event ev)
 			stk_slot_event(&tr->slot[i], ev);
 }
 
+void stk_tracks_request(struct stk_tracks *tr)
+{
+	for (int i = 0; tr && i < STK_SLOTS; i++)
+		if (tr->slot[i].t && !tr->slot[i].counted)
+			stk_slot_event(&tr->slot[i], STK_EV_REQUEST);
+	stk_tracks_counted(tr, false);
+}
+
+void stk_tracks_counted(struct stk_tracks *tr, bool yes)
+{
+	if (!tr)
+		return;
+	tr->req_counted = yes;
+	for (int i = 0; i < STK_SLOTS; i++)
+		tr->slot[i].counted = yes && tr->slot[i].t;
+}
+
 /* What the status of a server's response tells of the client, or of the server. */
 static void stk_slot_status(const struct stk_slot *s, unsigned status)
 {
