@@ -15,7 +15,7 @@ syn region  standinString    start=/"/ skip=/\\./ end=/"/ contains=standinVariab
 syn region  standinRaw       start=/'/ end=/'/
 syn match   standinVariable  /\${\?[A-Za-z_][A-Za-z0-9_]*\(:\?-[^}]*\)\?}\?/ contained
 syn match   standinExpand    /\$\(PORT\|ADDR\|INSTANCE\|MEMORY_MB\|CPUS\)\>/
-syn match   standinRule      /^\s*\(tcp-request\|tcp-response\|http-request\|http-response\|default-action\|acl\|use_backend\|default_backend\)\>/
+syn match   standinRule      /^\s*\(tcp-request\|tcp-response\|http-request\|http-response\|default-action\|acl\|stick-table\|stick\|use_backend\|default_backend\)\>/
 syn match   standinOption    /^\s*\(no\s\+\)\?\(option\|timeout\|log\|bind\|server\|match\|queue\|steer\|on-failure\|maxflows\|mode\)\>/
 syn match   standinApp       /^\s*\(driver\|command\|directory\|env\|user\|group\|release\|resources\|ready\|check\|standby\|standby-margin\|restart\|stop-signal\|on-promote\|depends\)\>/
 syn keyword standinAction    promote demote forward watch reject drop deny return

@@ -398,6 +398,22 @@ Test(policy_sticktable, a_reload_keeps_a_table_of_the_same_shape_and_no_other)
 	cr_expect_eq(table("t")->used, 0);
 }
 
+Test(policy_sticktable, a_large_table_that_goes_goes_in_pieces)
+{
+	char key[16];
+
+	apply(TABLE("type integer size 10k"));
+	for (int i = 0; i < 1200; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		obtain(key);
+	}
+	apply("backend other\n stick-table type ip size 10\n");
+	cr_expect_null(stk_table_find(&w, "t"));
+	cr_expect_eq(stk_tick(&w), w.now_ms + 1, "500 are gone");
+	cr_expect_eq(stk_tick(&w), w.now_ms + 1, "1000");
+	cr_expect_eq(stk_tick(&w), UINT64_MAX);
+}
+
 /* ---- rules ---- */
 
 static struct rule_set rules;

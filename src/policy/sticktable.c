@@ -11,13 +11,15 @@
  *
  * One timer per worker serves all tables. It fires when the first head is due;
  * touches only ever move that later, so they leave it alone. An entry whose time is
- * over is not found any more, even where the timer is late.
+ * over is not found any more, even where the timer is late. A table that nobody
+ * needs any more is freed in pieces by the same timer.
  *
  * A key is stored as it is compared: addresses and integers as 4 or 16 bytes, a
  * string cut to the table's length, a block of bytes cut or padded with zeroes.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "core/bug.h"
@@ -72,17 +74,37 @@ struct stk_table *stk_table_new(struct worker *w, const struct stk_def *def)
 
 static void stk_entry_free(struct stk_table *t, struct stk_entry *e);
 
-void stk_table_put(struct stk_table *t)
+/* Up to *budget entries of a table that nobody has any more. True: and the table. */
+static bool stk_table_free_some(struct stk_table *t, unsigned *budget)
 {
 	struct stk_entry *e;
 
-	if (!t || --t->refs)
-		return;
-	while ((e = list_first(&t->all, struct stk_entry, all)))
+	while ((e = list_first(&t->all, struct stk_entry, all))) {
+		if (!*budget)
+			return false;
+		--*budget;
 		stk_entry_free(t, e);
+	}
+	list_del(&t->node);
 	htable_destroy(&t->by_key);
 	free(t->name);
 	free(t);
+	return true;
+}
+
+void stk_table_put(struct stk_table *t)
+{
+	struct stktables *ts = t ? t->w->tables : NULL;
+	unsigned all = UINT_MAX;
+
+	if (!t || --t->refs)
+		return;
+	if (!ts || !t->used) {
+		stk_table_free_some(t, &all);
+		return;
+	}
+	list_add_tail(&ts->dying, &t->node);
+	stk_expire_soon(t->w);
 }
 
 void stk_table_unlink(struct stk_table *t)
@@ -247,8 +269,9 @@ static uint64_t stk_tick_table(struct stk_table *t, unsigned *budget)
 	struct stk_entry *e;
 
 	while ((e = list_first(&t->idle, struct stk_entry, idle)) && stk_is_over(t, e)) {
-		if ((*budget)-- == 0)
+		if (!*budget)
 			return clock_ms(t->w) + 1;
+		--*budget;
 		stk_entry_free(t, e);
 	}
 	return e ? stk_expires_ms(t, e) : UINT64_MAX;
@@ -264,9 +287,10 @@ uint64_t stk_tick(struct worker *w)
 		uint64_t at = stk_tick_table(t, &budget);
 
 		next = MIN(next, at);
-		if (budget > STK_TICK_ENTRIES) /* it is used up */
-			break;
 	}
+	while ((t = list_first(&w->tables->dying, struct stk_table, node)))
+		if (!stk_table_free_some(t, &budget))
+			return clock_ms(w) + 1;
 	return next;
 }
 
@@ -492,6 +516,7 @@ int stktables_init(struct worker *w)
 	ts->timer_ms = UINT64_MAX;
 	ts->p_tracks = pool_create(&w->pools, "stick-track", sizeof(struct stk_tracks));
 	list_init(&ts->all);
+	list_init(&ts->dying);
 	if (htable_init(&ts->words_by_text, STK_BUCKETS) < 0) {
 		free(ts);
 		return -ENOMEM;
@@ -505,18 +530,21 @@ int stktables_init(struct worker *w)
 void stktables_destroy(struct worker *w)
 {
 	struct stktables *ts = w->tables;
+	unsigned all = UINT_MAX;
 	struct stk_table *t;
 
 	if (!ts)
 		return;
 	if (w->loop)
 		ev_timer_stop(w->loop, &ts->timer);
+	w->tables = NULL; /* what goes from here on goes at once */
+	while ((t = list_first(&ts->dying, struct stk_table, node)))
+		stk_table_free_some(t, &all);
 	/* definitions still count some, but change nothing any more */
 	while ((t = list_first(&ts->all, struct stk_table, node)))
 		stk_table_unlink(t);
 	stk_words_free(ts);
 	free(ts);
-	w->tables = NULL;
 }
 
 static struct layer stk_layer = {

@@ -14,6 +14,7 @@
 struct stktables {
 	struct worker *w;
 	struct list all;           /* struct stk_table, in the configuration's order */
+	struct list dying;         /* struct stk_table that nobody needs: freed in pieces */
 	struct pool *p_tracks;
 	ev_timer timer;
 	uint64_t timer_ms;         /* when it fires; UINT64_MAX: idle */
