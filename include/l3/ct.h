@@ -48,12 +48,14 @@ int ct_delete(struct ct *ct, const struct addr *src, const struct addr *dst);
  * wscale, adjust. <at>: a sequence number in the recent past of each direction. -EEXIST: there is one. */
 int ct_create(struct ct *ct, const struct ct_entry *e, const uint32_t at[2]);
 
-/* DESTROY events, for records of offloaded flows (offload.h). A
+/* Events, for records of offloaded flows (offload.h): DESTROY, and NEW when asked for. A
  * filter in the kernel lets only entries through whose mark has (mark & mask) == value; <fn> sees TCP only, with
- * tcp_state as it was when the entry went (kernels before 5.9: TCP_CONNTRACK_NONE). */
+ * tcp_state as it was when the entry came or went (kernels before 5.9: TCP_CONNTRACK_NONE for those that went). */
 struct ct_events;
-typedef void ct_event_fn(void *arg, const struct ct_entry *gone);
+typedef void ct_event_fn(void *arg, const struct ct_entry *e, bool gone);
 int ct_events_open(struct ct_events **out, uint32_t value, uint32_t mask, ct_event_fn *fn, void *arg);
+/* NEW events, too, or no more. 0 or -errno. */
+int ct_events_news(struct ct_events *ev, bool on);
 int ct_events_fd(const struct ct_events *ev);
 /* Reads what is there, about <budget> messages at most. The number read, or -errno; -ENOBUFS: some were lost, and
  * nobody knows which: call again for the others. */

@@ -130,6 +130,10 @@ unsigned gateway_timeout(const struct gateway *gw, enum flow_timer tmr);
  * packet, -1: back, 0: neither. Interfaces that are 0 are not known and fit. */
 int gateway_matches(struct gateway *gw, const struct addr *src, const struct addr *dst, uint32_t in_if, uint32_t out_if);
 
+/* Connections that the rules forward at the SYN whatever else is known of them, so that they need not come here: what the first of its
+ * tcp-request connection rules say, as long as they are `forward` by addresses and ports, or all with `default-action
+ * forward` alone. At most <max> boxes into <out>; their number. */
+unsigned gateway_kernel_forwards(const struct gateway_conf *c, struct cond_box *out, unsigned max);
 /* tcp-request connection. False: no rule is final, nothing is decided. */
 bool gateway_judge_syn(struct gateway *gw, struct flow *f, struct gateway_decision *out);
 /* What would tcp-request content decide whatever the turn consists of? Nothing is counted by it. False: that depends. */

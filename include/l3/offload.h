@@ -13,12 +13,18 @@
  *            early, at 10 us each: so under a budget, a small one (OFFLOAD_LOOKS_CALM), and a larger one when events
  *            were lost, cannot be had, or records run short
  *
+ * Connections that the firewall itself makes the kernel's, because their first rules are `forward` by addresses and ports
+ * (gateway_kernel_forwards()), begin unseen, too. Their records are made of the tracker's NEW events, some milliseconds late: what is
+ * asked for flows or counters reads the events first. Of these connections no option of any SYN is known.
+ *
  * An entry that went in state ESTABLISHED was taken away (`conntrack -F`) or was
  * silent for days: the connection may still live, so the record stays for
  * `timeout idle`, and takes the connection up again when a packet comes.
  */
 #ifndef STANDIN_L3_OFFLOAD_H
 #define STANDIN_L3_OFFLOAD_H
+
+#include <ev.h>
 
 #include "l3/flow.h"
 
@@ -31,6 +37,8 @@ struct diag;
 
 struct offload {
 	struct ct_events *ev;      /* owns; NULL: there are none */
+	bool news;                 /* NEW events, too: woken by them when it is quiet */
+	ev_io io;                  /* active: nothing has come since the last read */
 	uint64_t read_ms;          /* when to read them next */
 	uint64_t lost_ms;          /* when events got lost last; 0: never */
 	uint64_t round_ms;         /* when the budget of looks was renewed */
@@ -43,6 +51,15 @@ struct offload {
 /* Once the tracker's request socket is open. Without events everything works, with more looking: *<d> is told. */
 void offload_open(struct l3 *l3, struct diag *d);
 void offload_close(struct l3 *l3);
+
+/* Can there be records of what begins unseen? */
+bool offload_news_possible(const struct l3 *l3);
+/* There will be connections that begin unseen, or no more of them. */
+void offload_news(struct l3 *l3, bool on);
+/* Reads what events there are: for commands that ask for flows. Bounded. */
+void offload_read(struct l3 *l3);
+/* An event: an entry of class offloaded came, or went (also called by tests). */
+void offload_born(struct l3 *l3, const struct ct_entry *e);
 
 /* A flow was offloaded: there will be events. */
 void offload_begun(struct l3 *l3);

@@ -27,6 +27,7 @@
 #include "core/buf.h"
 #include "core/helper.h"
 #include "core/net.h"
+#include "policy/acl.h"
 
 #define STEER_RULE_PREF 10 /* of our ip rule: after `local`, before all others */
 
@@ -47,6 +48,8 @@ struct steer_gateway {
 	uint16_t queue_first, queue_last;
 	bool block;                       /* on-failure block */
 	bool leftover;                    /* takes no new connections; those it has are queued, whatever family */
+	const struct cond_box *kernel;    /* which of its connections need not come here at all: class offloaded at the SYN */
+	unsigned nb_kernel;
 	const struct steer_match *match;  /* none: nothing is handed to this gateway */
 	unsigned nb_match;
 };
@@ -70,6 +73,8 @@ void steer_plan_free(struct steer_plan **p);
 /* iptables-restore input (family AF_INET) or ip6tables-restore input (AF_INET6) for `--noflush`, "" when
  * the plan has nothing for that family. Valid as long as the plan. */
 const char *steer_plan_rules(const struct steer_plan *p, int family);
+/* Do connections become the kernel's by its rules alone, without a packet in the queue? */
+bool steer_plan_kernel(const struct steer_plan *p);
 /* Was something of an earlier daemon left when <st> was opened? */
 bool steer_after_crash(const struct steer *st);
 /* All of it as a shell script that an operator can read and run: --print-steering. */

@@ -42,4 +42,17 @@ unsigned cond_needs(const struct cond *c); /* SMP_AT_ bits of everything it look
 bool cond_conflicts(const struct cond *c, unsigned at, const char *where, char **what);
 enum cond_ret cond_eval(const struct cond *c, struct policy_ctx *ctx); /* NULL condition: true */
 
+/* Connections, by what their first packet says of its ends; all of it must fit. Both ends of a range belong to it. */
+struct cond_box {
+	int family;              /* AF_INET, AF_INET6; AF_UNSPEC: either, and no addresses */
+	bool has_src, has_dst;
+	uint8_t src[2][16], dst[2][16]; /* network order; IPv4 in the first four bytes */
+	uint16_t sport[2], dport[2];
+};
+#define COND_BOXES_MAX 64
+
+/* <c> as a union of at most <max> boxes: it is true of just these connections. Their number, -1 when it looks at anything but src, dst
+ * and their ports, or needs more boxes, or more than COND_BOXES_MAX for a group. NULL condition: everything. */
+int cond_boxes(const struct cond *c, struct cond_box *out, int max);
+
 #endif

@@ -86,6 +86,98 @@ Test(l3_gateway, an_offloaded_flow_ends_when_the_tracker_forgets_its_end)
 	cr_expect_eq(gt_gw->flows, 0);
 }
 
+/* ---- connections that the firewall makes the kernel's ---- */
+
+static unsigned kernel_forwards(const char *lines)
+{
+	struct cond_box b[COND_BOXES_MAX];
+	unsigned n;
+
+	gt_up(lines);
+	n = gateway_kernel_forwards(gt_gw->conf, b, COND_BOXES_MAX);
+	gt_down();
+	return n;
+}
+
+Test(l3_gateway, rules_that_the_firewall_can_decide_are_its_own_up_to_the_first_that_it_cannot)
+{
+#define FWD(cond) " tcp-request connection forward if " cond "\n"
+	cr_expect_eq(kernel_forwards(FWD("{ dst_port 22 25 }") FWD("{ src 10.0.0.0/8 }")), 3);
+	cr_expect_eq(kernel_forwards(FWD("{ dst_port 22 }") " tcp-request connection reject if { src 10.0.0.0/8 }\n" FWD("{ dst_port 25 }")), 1);
+	cr_expect_eq(kernel_forwards(" tcp-request connection set-mark 7/0xff\n" FWD("{ dst_port 22 }")), 0, "it is marked first");
+	cr_expect_eq(kernel_forwards(FWD("!{ dst_port 22 }") FWD("{ dst_port 25 }")), 0);
+	cr_expect_eq(kernel_forwards(" default-action forward\n"), 1, "all");
+	cr_expect_eq(kernel_forwards(" default-action forward\n" RULES), 0);
+	cr_expect_eq(kernel_forwards(" option dry-run\n default-action forward\n"), 0);
+	cr_expect_eq(kernel_forwards(" on-failure block\n default-action forward\n"), 0);
+	cr_expect_eq(kernel_forwards(" maxflows 5 else reject\n default-action forward\n"), 0);
+	cr_expect_eq(kernel_forwards(" maxflows 5\n default-action forward\n"), 1);
+	gt_up("");
+}
+
+static struct ct_entry tracker_entry(uint16_t port)
+{
+	struct ct_entry e = { .tcp_state = TCP_CONNTRACK_SYN_SENT, .mark = mark_put(5, MARK_MASK_DEFAULT, MARK_OFFLOADED) };
+
+	addr_parse_ip(&e.src, STR("10.0.0.1"));
+	addr_parse_ip(&e.dst, STR("10.0.0.2"));
+	e.src.port = port;
+	e.dst.port = 80;
+	e.reply_src = e.dst;
+	e.reply_dst = e.src;
+	return e;
+}
+
+Test(l3_gateway, a_connection_that_the_tracker_tells_of_has_a_record)
+{
+	struct ct_entry e = tracker_entry(PKT_CLI_PORT);
+
+	gt_up(" default-action forward\n");
+	offload_born(gt_l3, &e);
+	cr_assert_eq(gt_gw->flows, 1);
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_OFFLOADED);
+	cr_expect_eq(gt_flow_1()->foreign_mark, 5);
+	cr_expect_eq(gt_nv, 0);
+	gt_w.now_ms += 2000;
+	tracker_forgets(TCP_CONNTRACK_TIME_WAIT);
+	cr_expect_eq(gt_gw->flows, 0);
+}
+
+Test(l3_gateway, of_connections_that_it_has_a_record_of_it_hears_nothing_new)
+{
+	struct ct_entry e = tracker_entry(PKT_CLI_PORT);
+	uint64_t id;
+
+	gt_up(" tcp-request connection forward if { src_port -m found }\n"); /* by the queue */
+	cr_expect_eq(gt_got(gt_syn(GT_ISN))->req, MARK_OFFLOADED);
+	id = gt_flow_1()->id;
+	offload_born(gt_l3, &e);
+	cr_expect_eq(gt_flow_1()->id, id, "its SYN made the entry");
+	gt_w.now_ms += 60000;
+	e.tcp_state = TCP_CONNTRACK_ESTABLISHED;
+	offload_born(gt_l3, &e);
+	cr_expect_eq(gt_flow_1()->id, id, "given over, or found again");
+	e.tcp_state = TCP_CONNTRACK_SYN_SENT;
+	offload_born(gt_l3, &e);
+	flow_reap(&gt_l3->flows);
+	cr_expect_neq(gt_flow_1()->id, id, "its addresses are used again");
+	cr_expect_eq(gt_gw->flows, 1);
+}
+
+Test(l3_gateway, past_maxflows_they_are_counted)
+{
+	struct ct_entry e = tracker_entry(1), other = tracker_entry(2), stranger = tracker_entry(3);
+
+	gt_up(" maxflows 1\n default-action forward\n");
+	offload_born(gt_l3, &e);
+	offload_born(gt_l3, &other);
+	cr_expect_eq(gt_gw->flows, 1);
+	cr_expect_eq(gt_gw->overflow, 1);
+	stranger.dst.port = stranger.reply_src.port = 81;
+	offload_born(gt_l3, &stranger);
+	cr_expect_eq(gt_gw->overflow, 1, "none of ours");
+}
+
 Test(l3_gateway, an_event_of_an_older_connection_does_not_end_one_that_reuses_its_addresses)
 {
 	gt_up(" default-action forward\n");

@@ -241,6 +241,34 @@ Test(l3_steer, a_header_with_options_or_extensions_is_no_payload)
 	cr_expect_not(pure_ack_says(fd, &k), "who knows: it is queued");
 }
 
+Test(l3_steer, what_rules_forward_by_addresses_and_ports_never_comes_to_the_queue)
+{
+	struct cond_box box[] = {
+		{ .sport = { 0, 65535 }, .dport = { 22, 22 } },
+		{ .family = AF_INET, .has_src = true, .src = { { 10 }, { 10, 255, 255, 255 } }, .sport = { 1024, 65535 }, .dport = { 0, 65535 } },
+		{ .family = AF_INET, .has_dst = true, .dst = { { 10, 0, 0, 1 }, { 10, 0, 0, 9 } }, .sport = { 0, 65535 }, .dport = { 1, 2 } },
+		{ .family = AF_INET6, .has_src = true, .src = { { 0x20, 1 }, { 0x20, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 } },
+		  .sport = { 0, 65535 }, .dport = { 0, 65535 } },
+	};
+	struct steer_gateway gw = edge;
+	struct steer_plan *p;
+
+	gw.kernel = box;
+	gw.nb_kernel = 4;
+	p = plan_of(&gw, 1);
+	cr_assert(steer_plan_kernel(p));
+	cr_assert(has(steer_plan_rules(p, AF_INET),
+		      "-A STANDIN_NEW0 -p tcp -m tcp --dport 22 -g STANDIN_KERNEL\n"
+		      "-A STANDIN_NEW0 -p tcp -s 10.0.0.0/8 -m tcp --sport 1024:65535 -g STANDIN_KERNEL\n"
+		      "-A STANDIN_NEW0 -p tcp -m iprange --dst-range 10.0.0.1-10.0.0.9 -m tcp --dport 1:2 -g STANDIN_KERNEL\n"
+		      "-A STANDIN_NEW0 -j CONNMARK --set-xmark 0x01000000/0x0f000000\n"),
+		  "%s", steer_plan_rules(p, AF_INET));
+	cr_assert(has(steer_plan_rules(p, AF_INET6), "-A STANDIN_NEW0 -p tcp -m tcp --dport 22 -g STANDIN_KERNEL\n"
+						     "-A STANDIN_NEW0 -p tcp -s 2001::/16 -m tcp -g STANDIN_KERNEL\n"));
+	cr_assert(has(steer_plan_rules(p, AF_INET), "-A STANDIN_KERNEL -j CONNMARK --set-xmark 0x03000000/0x0f000000\n"));
+	steer_plan_free(&p);
+}
+
 Test(l3_steer, every_rule_that_touches_a_mark_has_a_mask)
 {
 	struct steer_conf c = { .mark_mask = 0x00000780, .route_table = 7, .gw = &edge, .nb_gw = 1 };
@@ -863,14 +891,14 @@ Test(l3_steer, packets_pass_the_queue_as_the_table_of_marks_says)
 	steer_plan_free(&p);
 }
 
-static unsigned gone;
+static unsigned gone, born;
 
-static void on_gone(void *arg, const struct ct_entry *e)
+static void on_event(void *arg, const struct ct_entry *e, bool is_gone)
 {
-	gone += addr_eq(&e->src, &((struct conn *)arg)->src);
+	*(is_gone ? &gone : &born) += addr_eq(&e->src, &((struct conn *)arg)->src);
 }
 
-Test(l3_steer, the_end_of_a_marked_connection_is_told)
+Test(l3_steer, beginning_and_end_of_a_marked_connection_are_told)
 {
 	struct ct_events *ev;
 	struct plat_queue *q;
@@ -887,11 +915,14 @@ Test(l3_steer, the_end_of_a_marked_connection_is_told)
 	apply_ok(st, p);
 	q = plat_queue_open(4, 0xffff, 0);
 	cr_assert_eq(ct_events_open(&ev, mark_bits(MARK_MASK_DEFAULT, MARK_OURS),
-				    mark_bits(MARK_MASK_DEFAULT, MARK_CLASS), on_gone, &c), 0);
+				    mark_bits(MARK_MASK_DEFAULT, MARK_CLASS), on_event, &c), 0);
+	cr_assert_eq(ct_events_news(ev, true), 0);
 	conn_start(&c, "198.51.100.2", 80);
 	pump(q, 100, NF_ACCEPT, -1);
 	conn_done(&c);
-	cr_assert_eq(ct_events_read(ev, 100), 0);
+	cr_assert_eq(ct_events_read(ev, 100), 1);
+	cr_assert_eq(born, 1);
+	cr_assert_eq(ct_events_news(ev, false), 0);
 	cr_assert_eq(ct_open(&ct), 0);
 	cr_assert_eq(ct_delete(ct, &c.src, &c.dst), 0);
 	cr_assert(plat_readable(ct_events_fd(ev), 500));

@@ -382,3 +382,83 @@ Test(policy_acl, an_expression_that_explodes_does_not_match)
 	world_req(&w, text, true);
 	CHECK({ "if { req.payload(0,0) -m reg ^(a|aa|a*)*b$ }", 'F' });
 }
+
+/* ---- boxes ---- */
+
+static bool in_range(const uint8_t ends[2][16], const struct addr *a)
+{
+	const void *ip = a->family == AF_INET ? (const void *)&a->ip.v4 : (const void *)&a->ip.v6;
+	size_t n = a->family == AF_INET ? 4 : 16;
+
+	return memcmp(ip, ends[0], n) >= 0 && memcmp(ip, ends[1], n) <= 0;
+}
+
+static bool in_boxes(const struct cond_box *b, int n)
+{
+	const struct addr *s = &w.src, *d = &w.dst;
+
+	for (int i = 0; i < n; i++)
+		if ((b[i].family == AF_UNSPEC || b[i].family == s->family) && s->port >= b[i].sport[0] &&
+		    s->port <= b[i].sport[1] && d->port >= b[i].dport[0] && d->port <= b[i].dport[1] &&
+		    (!b[i].has_src || in_range(b[i].src, s)) && (!b[i].has_dst || in_range(b[i].dst, d)))
+			return true;
+	return false;
+}
+
+static void random_ends(void)
+{
+	static const char *const v4[] = { "10.0.0.0", "10.1.2.3", "10.255.255.255", "11.0.0.0", "192.0.2.77", "9.255.255.255" };
+	static const char *const v6[] = { "2001:db8::1", "2001:db8:ffff::", "2001:db9::", "fe80::1", "::1" };
+	bool six = rand() & 1;
+
+	addr_parse_ip(&w.src, str_c(six ? v6[rand() % 5] : v4[rand() % 6]));
+	addr_parse_ip(&w.dst, str_c(six ? v6[rand() % 5] : v4[rand() % 6]));
+	w.src.port = (uint16_t)rand();
+	w.dst.port = (uint16_t)(rand() & 1 ? 20 + rand() % 8 : rand());
+}
+
+Test(policy_acl, a_condition_about_addresses_and_ports_is_a_union_of_boxes)
+{
+	static const struct {
+		const char *cond;
+		int n; /* -1: it is not */
+	} rows[] = {
+		{ "if { dst_port 22 }", 1 },
+		{ "if { dst_port 21 22 25:27 }", 3 },
+		{ "if { src 10.0.0.0/8 }", 1 },
+		{ "if { src 10.0.0.0/8 2001:db8::/32 } { dst_port 22 25 }", 4 },
+		{ "if { dst_port 22 } or { src 10.1.2.3 } { src_port ge 1024 }", 2 },
+		{ "if { dst_port lt 24 }", 1 },
+		{ "if both", 3 },
+		{ "if TRUE", 1 },
+		{ "if TRUE { dst 10.0.0.0/8 }", 1 },
+		{ "if { src 10.0.0.0/8 } { dst 2001:db8::/32 }", 0 }, /* never */
+		{ "unless { dst_port 22 }", -1 },
+		{ "if !{ dst_port 22 }", -1 },
+		{ "if { dst_port 22 } { dst_port 22 23 }", -1 },
+		{ "if { src,ipmask(24) 10.1.2.0 }", -1 },
+		{ "if { dst_port,add(1) 23 }", -1 },
+		{ "if FALSE", -1 },
+		{ "if { rand(2) 1 }", -1 },
+		{ "if { src -m found }", -1 },
+		{ "if { dst_port 22 } or { path /x }", -1 },
+		{ "if { dst_port 1 3 5 7 9 11 13 15 17 } { src_port 1 3 5 7 9 11 13 15 }", -1 }, /* 72 */
+	};
+	struct cond_box b[COND_BOXES_MAX];
+
+	cr_assert_eq(world_acl(&w, "both dst_port 22 23"), 0);
+	cr_assert_eq(world_acl(&w, "both src 10.1.2.3"), 0);
+	srand(7);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct cond *c = world_cond(&w, rows[i].cond);
+		int n = c ? cond_boxes(c, b, COND_BOXES_MAX) : -2;
+
+		cr_expect_eq(n, rows[i].n, "%s: %d boxes (%s)", rows[i].cond, n, w.err ? w.err : "");
+		for (int k = 0; n >= 0 && k < 2000; k++) {
+			random_ends();
+			cr_assert_eq(in_boxes(b, n), cond_eval(c, &w.ctx) == COND_TRUE, "%s: port %u", rows[i].cond, w.dst.port);
+		}
+	}
+	cr_expect_eq(cond_boxes(NULL, b, 1), 1);
+	cr_expect_eq(cond_boxes(world_cond(&w, "if { dst_port 22 23 }"), b, 1), -1, "no room");
+}

@@ -426,6 +426,14 @@ int ct_events_open(struct ct_events **out, uint32_t value, uint32_t mask, ct_eve
 	return 0;
 }
 
+int ct_events_news(struct ct_events *ev, bool on)
+{
+	int group = NFNLGRP_CONNTRACK_NEW;
+
+	return mnl_socket_setsockopt(ev->sock, on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP, &group, sizeof(group)) < 0 ?
+		       -errno : 0;
+}
+
 int ct_events_fd(const struct ct_events *ev)
 {
 	return mnl_socket_get_fd(ev->sock);
@@ -436,9 +444,8 @@ static int ct_event(const struct nlmsghdr *nlh, void *arg)
 	struct ct_events *ev = arg;
 	struct ct_entry e;
 
-	if ((nlh->nlmsg_type & 0xff) == IPCTNL_MSG_CT_DELETE && ct_read_entry(nlh, &e) &&
-	    (e.mark & ev->mask) == ev->value)
-		ev->fn(ev->arg, &e);
+	if (ct_read_entry(nlh, &e) && (e.mark & ev->mask) == ev->value)
+		ev->fn(ev->arg, &e, (nlh->nlmsg_type & 0xff) == IPCTNL_MSG_CT_DELETE);
 	return MNL_CB_OK;
 }
 

@@ -315,6 +315,25 @@ uint32_t gateway_set_mask(const struct rule_set *rs)
 	return mask;
 }
 
+unsigned gateway_kernel_forwards(const struct gateway_conf *c, struct cond_box *out, unsigned max)
+{
+	const struct rule *r;
+	unsigned n = 0;
+	int more;
+
+	/* what is past maxflows, or nobody listens for, must be asked about */
+	if (c->dry_run || c->block || c->steer_manual || c->maxflows_else != GATEWAY_ELSE_FORWARD)
+		return 0;
+	list_for_each(r, &c->conn.rules, node) {
+		more = r->kw->exec == gateway_act_forward ? cond_boxes(r->cond, out + n, (int)(max - n)) : -1;
+		if (more < 0)
+			return n;
+		n += (unsigned)more;
+	}
+	more = c->content.count == 0 && c->dflt.act == GATEWAY_ACT_FORWARD ? cond_boxes(NULL, out + n, (int)(max - n)) : 0;
+	return more > 0 ? n + (unsigned)more : n;
+}
+
 static struct action_kw gateway_actions[] = {
 	{ .name = "forward", .sets = RS_GW_CONN | RS_GW_CONTENT, .is_final = true, .exec = gateway_act_forward,
 	  .usage = "forward", .help = "the kernel forwards the connection, nothing more is looked at" },

@@ -120,6 +120,7 @@ static enum cli_ret l3_cli_show_flow(struct cli_ctx *ctx)
 	struct l3_cli_list *l;
 	char *err = NULL;
 
+	offload_read(ctx->w->l3);
 	if (ctx->argc == 3)
 		return l3_cli_show_one(ctx);
 	l = calloc(1, sizeof(*l));
@@ -348,6 +349,7 @@ static enum cli_ret l3_cli_show_gateway(struct cli_ctx *ctx)
 	const char *name = ctx->argc > 2 ? ctx->args[2] : NULL;
 	struct gateway *gw;
 
+	offload_read(ctx->w->l3);
 	if (name && !gateway_find(ctx->w->l3, name))
 		return cli_err(ctx, "No gateway is called '%s'.", name);
 	if (ctx->json)

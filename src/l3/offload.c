@@ -25,6 +25,7 @@
 #define OFFLOAD_YOUNG_MS 1000
 #define OFFLOAD_EVENTS 256     /* messages read in one go: half a millisecond */
 #define OFFLOAD_READ_MS 100
+#define OFFLOAD_READS 40       /* in a row, for a command */
 #define OFFLOAD_REJUDGE 50     /* flows judged again in one go, 10 to 20 us each */
 #define OFFLOAD_REJUDGE_PASS 5000 /* and passed over */
 #define OFFLOAD_REJUDGE_MS 5
@@ -108,6 +109,65 @@ void offload_gone(void *arg, const struct ct_entry *gone)
 		l3_flow_gone(f, "offloaded");
 }
 
+/* Of which gateway? Interfaces are not known, so there is one only (steering.c). */
+static struct gateway *offload_owner(struct l3 *l3, const struct ct_entry *e)
+{
+	struct gateway *gw;
+
+	list_for_each(gw, &l3->gateways, node)
+		if (!gw->removed && gateway_matches(gw, &e->src, &e->reply_src, 0, 0) > 0)
+			return gw;
+	return NULL;
+}
+
+/* Nothing of it will come; of what was told of its addresses before, nothing holds any more. */
+static void offload_replaced(struct flow *f)
+{
+	struct l3 *l3 = f->gw->l3;
+	bool sockets = flow_border(f) || f->sockets;
+
+	if (sockets && l3->ct) /* what they sent last has changed the new connection's class */
+		ct_set_mark(l3->ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], mark_bits(l3->mark_mask, MARK_OFFLOADED),
+			    l3->mark_mask);
+	l3_flow_gone(f, "reused");
+}
+
+void offload_born(struct l3 *l3, const struct ct_entry *e)
+{
+	struct gateway *gw = offload_owner(l3, e);
+	struct flow *f;
+	int d;
+
+	/* entries that begin in the middle are known: given over, or found again after a flush */
+	if (e->tcp_state != TCP_CONNTRACK_SYN_SENT || !gw || l3->w->stopping)
+		return;
+	f = flow_lookup(&l3->flows, &e->src, &e->reply_src, &d);
+	if (f && f->state == FLOW_ST_OFFLOADED && (f->trk.side[FLOW_CLIENT].f & SEQTRK_F_SYN) &&
+	    clock_ms(l3->w) - f->created_ms < OFFLOAD_YOUNG_MS)
+		return; /* its SYN was queued, and made the entry */
+	if (f)
+		offload_replaced(f);
+	if ((gw->conf->maxflows && gw->flows >= gw->conf->maxflows) ||
+	    !(f = flow_new(&l3->flows, gw, &e->src, &e->reply_src))) {
+		gw->overflow++;
+		return;
+	}
+	seqtrk_init_blind(&f->trk, e->src.family == AF_INET6);
+	f->foreign_mark = mark_foreign(e->mark, l3->mark_mask);
+	f->mark_class = MARK_OFFLOADED;
+	l3_offload(f);
+	if (l3->steering) /* the rules that made it the kernel's are being changed */
+		l3_rejudge(f);
+}
+
+static void offload_event(void *arg, const struct ct_entry *e, bool gone)
+{
+	if (gone)
+		offload_gone(arg, e);
+	else
+		offload_born(arg, e);
+}
+
 void offload_seen(struct flow *f)
 {
 	if (f->timer == FLOW_TMR_IDLE)
@@ -120,6 +180,39 @@ void offload_begun(struct l3 *l3)
 		l3_arm(l3, clock_ms(l3->w) + OFFLOAD_READ_MS);
 }
 
+static int offload_events_read(struct offload *o, uint64_t now)
+{
+	int n = ct_events_read(o->ev, OFFLOAD_EVENTS);
+
+	if (n == -ENOBUFS) {
+		o->lost++;
+		o->lost_ms = now;
+	}
+	return n;
+}
+
+void offload_read(struct l3 *l3)
+{
+	unsigned i;
+
+	if (!l3)
+		return;
+	for (i = 0; l3->offload.news && i < OFFLOAD_READS; i++)
+		if (offload_events_read(&l3->offload, clock_ms(l3->w)) < OFFLOAD_EVENTS)
+			break;
+	flow_reap(&l3->flows);
+}
+
+/* The first in a while: others will follow, and are read together. */
+static void offload_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct l3 *l3 = io->data;
+
+	ev_io_stop(loop, io);
+	l3->offload.read_ms = clock_ms(l3->w) + OFFLOAD_READ_MS;
+	l3_arm(l3, l3->offload.read_ms);
+}
+
 static uint64_t offload_events_tick(struct l3 *l3)
 {
 	struct offload *o = &l3->offload;
@@ -130,10 +223,12 @@ static uint64_t offload_events_tick(struct l3 *l3)
 		return UINT64_MAX;
 	if (now < o->read_ms)
 		return o->read_ms;
-	n = ct_events_read(o->ev, OFFLOAD_EVENTS);
-	if (n == -ENOBUFS) {
-		o->lost++;
-		o->lost_ms = now;
+	if (o->news && ev_is_active(&o->io))
+		return UINT64_MAX;
+	n = offload_events_read(o, now);
+	if (o->news && n >= 0 && n < OFFLOAD_EVENTS) {
+		ev_io_start(l3->w->loop, &o->io);
+		return UINT64_MAX;
 	}
 	/* more is there: at once, but let others run */
 	o->read_ms = now + (n >= OFFLOAD_EVENTS || n < 0 ? 1 : OFFLOAD_READ_MS);
@@ -223,7 +318,7 @@ void offload_open(struct l3 *l3, struct diag *d)
 		return;
 	}
 	rc = ct_events_open(&o->ev, mark_bits(l3->mark_mask, MARK_OFFLOADED), mark_bits(l3->mark_mask, MARK_CLASS),
-			    offload_gone, l3);
+			    offload_event, l3);
 	if (rc < 0) {
 		diag_warn(d, NULL, 0, "gateway : events of the connection tracker: %s; ends of offloaded flows are found by looking for them",
 			  strerror(-rc));
@@ -231,8 +326,33 @@ void offload_open(struct l3 *l3, struct diag *d)
 	}
 }
 
+bool offload_news_possible(const struct l3 *l3)
+{
+	return l3 && l3->offload.ev && l3->w->loop;
+}
+
+void offload_news(struct l3 *l3, bool on)
+{
+	struct offload *o = &l3->offload;
+
+	if (!o->ev || o->news == on)
+		return;
+	ct_events_news(o->ev, on);
+	o->news = on;
+	ev_io_stop(l3->w->loop, &o->io);
+	if (on) {
+		ev_io_init(&o->io, offload_readable, ct_events_fd(o->ev), EV_READ);
+		o->io.data = l3;
+		ev_io_start(l3->w->loop, &o->io);
+	} else {
+		l3_arm(l3, clock_ms(l3->w));
+	}
+}
+
 void offload_close(struct l3 *l3)
 {
+	if (l3->offload.ev && l3->w->loop)
+		ev_io_stop(l3->w->loop, &l3->offload.io);
 	if (l3->offload.rejudging)
 		offload_rejudge_over(l3);
 	if (l3->offload.ev)

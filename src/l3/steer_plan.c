@@ -22,6 +22,7 @@
  * PREROUTING rules; with several, the tracker's original tuple chooses whose queue it is (in and out
  * interface are not known there; the daemon takes a flow's packets from any of its queues).
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -176,6 +177,7 @@ static void gen_decl(struct steer_gen *g)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		buf_printf_grow(g->out, ":" STEER_CHAIN "%s - [0:0]\n", names[i]);
+	buf_printf_grow(g->out, ":" STEER_CHAIN "KERNEL - [0:0]\n");
 	if (g->c->narrow)
 		buf_printf_grow(g->out, ":" STEER_CHAIN "LEAN - [0:0]\n:" STEER_CHAIN "BULK - [0:0]\n");
 	for (unsigned i = 0; i < g->c->nb_gw; i++)
@@ -332,6 +334,54 @@ static void gen_queues(struct steer_gen *g)
 	}
 }
 
+/* " -s 10.0.0.0/8", or " -m iprange --src-range 10.0.0.1-10.0.0.9" for what no prefix says */
+static void put_range(struct buf *out, const char *net, const char *range, int family, const uint8_t ends[2][16])
+{
+	unsigned bits = family == AF_INET6 ? 128 : 32, same = 0, i;
+	char lo[INET6_ADDRSTRLEN], hi[INET6_ADDRSTRLEN];
+	bool prefix = true;
+
+	while (same < bits && !((ends[0][same / 8] ^ ends[1][same / 8]) & (0x80 >> same % 8)))
+		same++;
+	for (i = same; i < bits; i++) /* the rest is all zeros in the first, all ones in the last? */
+		prefix &= !(ends[0][i / 8] & (0x80 >> i % 8)) && (ends[1][i / 8] & (0x80 >> i % 8));
+	inet_ntop(family, ends[0], lo, sizeof(lo));
+	inet_ntop(family, ends[1], hi, sizeof(hi));
+	if (prefix)
+		buf_printf_grow(out, " %s %s/%u", net, lo, same);
+	else
+		buf_printf_grow(out, " -m iprange %s %s-%s", range, lo, hi);
+}
+
+static void put_port_range(struct buf *out, const char *word, const uint16_t ports[2])
+{
+	if (ports[0] || ports[1] != UINT16_MAX)
+		buf_printf_grow(out, ports[0] == ports[1] ? " %s %u" : " %s %u:%u", word, ports[0], ports[1]);
+}
+
+/* Connections that rules forward whatever they will say: the kernel's, from here on */
+static void gen_kernel(struct steer_gen *g, unsigned gw)
+{
+	const struct steer_gateway *sg = &g->c->gw[gw];
+	int family = steer_family(g->fam);
+
+	for (unsigned i = 0; i < sg->nb_kernel; i++) {
+		const struct cond_box *b = &sg->kernel[i];
+
+		if (b->family != AF_UNSPEC && b->family != family)
+			continue;
+		buf_printf_grow(g->out, "-A STANDIN_NEW%u -p tcp", gw);
+		if (b->has_src)
+			put_range(g->out, "-s", "--src-range", family, b->src);
+		if (b->has_dst)
+			put_range(g->out, "-d", "--dst-range", family, b->dst);
+		buf_printf_grow(g->out, " -m tcp");
+		put_port_range(g->out, "--sport", b->sport);
+		put_port_range(g->out, "--dport", b->dport);
+		buf_printf_grow(g->out, " -g STANDIN_KERNEL\n");
+	}
+}
+
 static void gen_forward(struct steer_gen *g)
 {
 	const struct steer_conf *c = g->c;
@@ -352,6 +402,7 @@ static void gen_forward(struct steer_gen *g)
 			gen_match(g, m, target, true, false);
 			gen_match(g, m, target, true, true);
 		}
+		gen_kernel(g, i);
 		buf_printf_grow(g->out, "-A STANDIN_NEW%u -j CONNMARK --set-xmark %s\n", i,
 				mk(g, c->gw[i].block ? MARK_HARD : MARK_OURS, MARK_ALL).s);
 		buf_printf_grow(g->out, "-A STANDIN_NEW%u", i);
@@ -363,6 +414,7 @@ static void gen_forward(struct steer_gen *g)
 
 static void gen_local(struct steer_gen *g)
 {
+	buf_printf_grow(g->out, "-A STANDIN_KERNEL -j CONNMARK --set-xmark %s\n", mk(g, MARK_OFFLOADED, MARK_ALL).s);
 	buf_printf_grow(g->out, "-A STANDIN_IN -m socket --transparent -j RETURN\n-A STANDIN_IN -j DROP\n");
 	buf_printf_grow(g->out, "-A STANDIN_LOST -j DROP\n");
 	buf_printf_grow(g->out, "-A STANDIN_OUT -j CONNMARK --set-xmark %s\n", mk(g, MARK_HARD, MARK_ALL).s);
@@ -428,8 +480,10 @@ struct steer_plan *steer_plan_make(const struct steer_conf *c, char **err)
 	p->maxflows = c->maxflows;
 	for (int i = 0; i < 2; i++)
 		p->rules[i] = steer_gen_family(c, i);
-	for (unsigned i = 0; i < c->nb_gw; i++)
+	for (unsigned i = 0; i < c->nb_gw; i++) {
 		buf_printf_grow(&names, "%s%s", i ? ", " : "", c->gw[i].name);
+		p->kernel |= c->gw[i].nb_kernel > 0;
+	}
 	buf_put_grow(&names, "", 1);
 	p->names = names.area;
 	return p;
@@ -461,6 +515,11 @@ void steer_plan_free(struct steer_plan **pp)
 	free(p->names);
 	free(p);
 	*pp = NULL;
+}
+
+bool steer_plan_kernel(const struct steer_plan *p)
+{
+	return p->kernel;
 }
 
 const char *steer_plan_rules(const struct steer_plan *p, int family)

@@ -15,6 +15,7 @@ struct steer_plan {
 	uint64_t maxflows;
 	char *rules[2]; /* owns: [0] IPv4, [1] IPv6; "" when nothing is wanted */
 	char *names;    /* owns: of the gateways, "a, b" */
+	bool kernel;    /* connections become the kernel's by rules alone */
 };
 
 struct steer_sysctl {

@@ -187,6 +187,7 @@ static const struct {
 	const char *word, *what;
 } steer_needs[] = {
 	{ "NFQUEUE", "the NFQUEUE target (CONFIG_NETFILTER_XT_TARGET_NFQUEUE, module xt_NFQUEUE)" },
+	{ "-m iprange", "the iprange match (CONFIG_NETFILTER_XT_MATCH_IPRANGE, module xt_iprange)" },
 	{ "-m bpf", "the bpf match (CONFIG_NETFILTER_XT_MATCH_BPF, module xt_bpf)" },
 	{ "-m socket", "the socket match (CONFIG_NETFILTER_XT_MATCH_SOCKET, module xt_socket)" },
 	{ "CONNMARK", "the CONNMARK target (CONFIG_NETFILTER_XT_CONNMARK, module xt_connmark)" },

@@ -45,7 +45,14 @@ static unsigned steering_leftovers(const struct l3 *l3, struct steer_gateway *gw
 	return n;
 }
 
-/* <l3>: NULL where there is none, or its leftovers do not matter. */
+static const struct gateway_conf *steering_only(const struct l3_conf *lc)
+{
+	const struct gateway_conf *c = list_first(&lc->gateways, struct gateway_conf, node);
+
+	return c && list_last(&lc->gateways, struct gateway_conf, node) == c ? c : NULL;
+}
+
+/* <l3>: NULL where there is none. <narrow>: all that is only for speed, and needs more of the kernel. */
 static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch *ep, bool manual_too, bool narrow,
 					unsigned *nb, char **err)
 {
@@ -56,6 +63,8 @@ static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch 
 		.maxflows = ep->global.maxflows,
 		.narrow = narrow,
 	};
+	struct cond_box kernel[COND_BOXES_MAX];
+	unsigned nb_kernel = 0;
 	const struct gateway_conf *c;
 	struct steer_gateway *gws;
 	struct steer_plan *plan;
@@ -68,12 +77,16 @@ static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch 
 	gws = calloc(n + 1, sizeof(*gws));
 	if (!gws)
 		return NULL;
+	/* where the tracker tells of them; and with one gateway only, for it does not tell by which interface */
+	if (narrow && offload_news_possible(l3) && (c = steering_only(lc)))
+		nb_kernel = gateway_kernel_forwards(c, kernel, COND_BOXES_MAX);
 	list_for_each(c, &lc->gateways, node) {
 		if (c->steer_manual && !manual_too)
 			continue;
 		sc.set_mask |= c->set_mask;
 		gws[sc.nb_gw++] = (struct steer_gateway){ .name = c->obj.name, .queue_first = c->queue_first,
 							  .queue_last = c->queue_last, .block = c->block,
+							  .kernel = kernel, .nb_kernel = nb_kernel,
 							  .match = c->match, .nb_match = c->nb_match };
 	}
 	if (l3)
@@ -104,9 +117,10 @@ static int steering_put(struct l3 *l3, struct epoch *ep, bool narrow, struct dia
 	unsigned nb;
 	int rc = 0;
 
-	plan = steering_plan(NULL, ep, false, narrow, &nb, err);
+	plan = steering_plan(l3, ep, false, narrow, &nb, err);
 	if (!plan)
 		return -EINVAL;
+	offload_news(l3, steer_plan_kernel(plan));
 	if (nb && !l3->steer)
 		rc = steer_open(&l3->steer, NULL, err);
 	if (nb && rc == 0)
@@ -172,6 +186,7 @@ static void steering_done(struct worker *w, struct steer_job *job)
 	} else {
 		buf_free(&l3->steered);
 		l3->steered = s->text;
+		offload_news(l3, steer_plan_kernel(job->plan));
 	}
 	l3->steering = NULL;
 	free(s);
@@ -201,6 +216,8 @@ void steering_change(struct l3 *l3, struct epoch *ep)
 		steer_plan_free(&plan);
 		return;
 	}
+	if (steer_plan_kernel(plan))
+		offload_news(l3, true); /* before the first of them */
 	s->l3 = l3;
 	s->epoch = ep->id;
 	s->text = text;

@@ -29,32 +29,6 @@
 #include "cfg/cfg.h"
 #include "policy/policy_priv.h"
 
-struct acl_test {
-	struct list node; /* in acl->tests */
-	const struct sample_expr *expr;
-	const struct patterns *pats;
-	enum smp_type cast; /* what pats takes */
-	bool any_type;      /* pats takes anything (-m found) */
-};
-
-struct acl {
-	struct list node;  /* in acl_set->acls */
-	const char *name;  /* NULL: anonymous */
-	struct list tests; /* struct acl_test */
-};
-
-struct cond_term {
-	const struct acl *acl;
-	bool negated;
-	bool first; /* of a group */
-};
-
-struct cond {
-	bool unless;
-	unsigned nb_terms;
-	struct cond_term terms[];
-};
-
 #define COND_MAX_TERMS 256
 
 static const struct {

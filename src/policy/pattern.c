@@ -455,6 +455,33 @@ int patterns_seal(struct patterns *ps, char **err)
 	return pat_strs_seal(ps, err);
 }
 
+/* ---- looking inside ---- */
+
+enum pat_match patterns_kind(const struct patterns *ps)
+{
+	return ps->match;
+}
+
+bool patterns_int(const struct patterns *ps, size_t i, int64_t *lo, int64_t *hi)
+{
+	if (i >= ps->nb_ints)
+		return false;
+	*lo = ps->ints[i].min;
+	*hi = ps->ints[i].max;
+	return true;
+}
+
+bool patterns_ip(const struct patterns *ps, int family, size_t i, uint8_t lo[16], uint8_t hi[16])
+{
+	const struct pat_ranges *set = family == AF_INET6 ? &ps->v6 : &ps->v4;
+
+	if (i >= set->n)
+		return false;
+	memcpy(lo, set->r[i].lo, 16);
+	memcpy(hi, set->r[i].hi, 16);
+	return true;
+}
+
 /* ---- matching ---- */
 
 static bool pat_match_int(const struct patterns *ps, int64_t v)

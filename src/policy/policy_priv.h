@@ -5,6 +5,7 @@
 #ifndef STANDIN_POLICY_PRIV_H
 #define STANDIN_POLICY_PRIV_H
 
+#include "core/list.h"
 #include "policy/regex.h"
 #include "policy/sample.h"
 
@@ -73,5 +74,42 @@ int patterns_load(struct patterns *ps, const char *file, bool icase, char **err)
 int patterns_seal(struct patterns *ps, char **err);
 /* <s> has the method's type. */
 bool patterns_match(const struct patterns *ps, const struct sample *s, struct policy_ctx *ctx);
+
+/* What is in them, for cond_box.c: the <i>th range, both ends included. False: there are not so many. Addresses are in
+ * network order, IPv4 in the first four bytes. */
+enum pat_match patterns_kind(const struct patterns *ps);
+bool patterns_int(const struct patterns *ps, size_t i, int64_t *lo, int64_t *hi);
+bool patterns_ip(const struct patterns *ps, int family, size_t i, uint8_t lo[16], uint8_t hi[16]);
+
+/* Is it a fetch without arguments and converters? */
+bool sample_is_plain(const struct sample_expr *e);
+
+/* ---- ACLs and conditions (acl.c) ---- */
+
+struct acl_test {
+	struct list node; /* in acl->tests */
+	const struct sample_expr *expr;
+	const struct patterns *pats;
+	enum smp_type cast; /* what pats takes */
+	bool any_type;      /* pats takes anything (-m found) */
+};
+
+struct acl {
+	struct list node;  /* in acl_set->acls */
+	const char *name;  /* NULL: anonymous */
+	struct list tests; /* struct acl_test */
+};
+
+struct cond_term {
+	const struct acl *acl;
+	bool negated;
+	bool first; /* of a group */
+};
+
+struct cond {
+	bool unless;
+	unsigned nb_terms;
+	struct cond_term terms[];
+};
 
 #endif

@@ -391,6 +391,11 @@ unsigned sample_needs(const struct sample_expr *e)
 	return e->kw->needs;
 }
 
+bool sample_is_plain(const struct sample_expr *e)
+{
+	return e->nb_args == 0 && e->nb_steps == 0;
+}
+
 const char *sample_fetch_name(const struct sample_expr *e)
 {
 	return e->kw->name;
