@@ -380,11 +380,14 @@ static void border_end_sockets(struct border *b)
 static unsigned border_busy(struct worker *w)
 {
 	const struct border *b = w->border;
+	struct gateway *gw;
 	struct flow *f;
-	uint32_t at = 0;
 
-	if (b->closing)
-		while ((f = flow_next(&w->l3->flows, &at)))
+	if (!b->closing)
+		return 0;
+	/* those with sockets are CLOSING */
+	list_for_each(gw, &w->l3->gateways, node)
+		list_for_each(f, &gw->timer[FLOW_TMR_CLOSE], tmr)
 			if (f->sockets && border_lingers(f))
 				return 1;
 	return 0;
