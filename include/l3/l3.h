@@ -175,6 +175,8 @@ void l3_tick(struct l3 *l3);
  * `promote_failures` says it: the tracker does not know the connection, or its handshake, or cannot be asked. */
 const char *l3_recall(struct flow *f);
 void l3_unrecall(struct flow *f);
+/* The connection's class is hard from now on, not with its next packet. What f->mark_class and want_class say is left alone. */
+void l3_harden(struct flow *f);
 /* The rules have changed since <f> was offloaded: called back, unless they forward it still. */
 void l3_rejudge(struct flow *f);
 /* The kernel's alone from its next verdict on, whatever policy says. */

@@ -60,7 +60,8 @@ struct pktq_mem {
 struct pktq_handler {
 	/* One packet. Its verdict may be given now, later, or never (then the kernel keeps it until the queue closes). */
 	void (*packet)(void *owner, struct pktq *q, struct pktq_pkt *p);
-	/* After each batch, when its verdicts are sent. <drained>: the queue was read until it was empty. */
+	/* After each batch, when its verdicts are sent. <drained>: the queue was read until it was empty, and may have filled
+	 * while the batch was worked on (q->was_empty: it had not; q->again: read it once more). */
 	void (*batch_end)(void *owner, struct pktq *q, bool drained);
 };
 
@@ -82,6 +83,8 @@ struct pktq {
 	struct pktq_rx *rx;        /* owns: receive buffers */
 	struct pktq_tx *tx;        /* owns: verdicts collected */
 	bool in_batch;             /* verdicts given now are sent when the batch is over */
+	bool was_empty;            /* the batch is: nothing waited when it was read */
+	bool again;                /* the handler asks for another read before others have their turn */
 	uint64_t flushes;          /* from 1 on */
 	struct task flush;         /* and otherwise when the cycle is */
 	struct pktq_mem *mem;      /* to be freed after the flush */

@@ -62,6 +62,7 @@ struct promoted {
 	struct addr src, dst;      /* the client's, and the server it connected to */
 	const char *in_if;         /* or NULL */
 	struct stk_tracks *tracks; /* what stick tables count of the connection, or NULL; the stream counts it, too */
+	bool later;                /* the stream reads nothing until stream_begin() */
 	const struct promoted_ops *ops;
 	void *owner;               /* the flow's border record */
 };
@@ -69,6 +70,8 @@ struct promoted {
 /* <frontend>: a cfg_object of kind "frontend" (or "listen") in the worker's current epoch. Returns the stream, or
  * NULL with errno: ENOENT, ENOMEM, EBUSY (maxconn), ESHUTDOWN. On failure the descriptors stay the caller's. */
 struct stream *stream_promote(struct worker *w, const struct cfg_object *frontend, const struct promoted *p);
+/* For one that was to wait. */
+void stream_begin(struct stream *s);
 
 /* When a `demote` rule takes effect. Called from the rule's exec() with ctx->owner of an l7 rule set. */
 enum stream_leave_when { LEAVE_NOW, LEAVE_AFTER_REQUEST, LEAVE_AFTER_RESPONSE_HEAD };

@@ -162,6 +162,13 @@ struct stream *__wrap_stream_promote(struct worker *w, const struct cfg_object *
 	return (struct stream *)bt_with;
 }
 
+static unsigned bt_begun;
+
+void __wrap_stream_begin(struct stream *s)
+{
+	bt_begun++;
+}
+
 int __wrap_stream_leave_ask(struct stream *s, enum stream_leave_when when)
 {
 	struct promoted *p = (struct promoted *)s;
@@ -402,6 +409,34 @@ Test(promote, in_mid_flow_it_waits_until_both_ends_have_acknowledged_what_passed
 	cr_assert_eq(bt_side(FLOW_CLIENT)->spec.rcv_seq, BT_C + 4);
 	cr_assert_eq(bt_side(FLOW_CLIENT)->spec.snd_seq, BT_S + 6);
 	bt_down();
+}
+
+Test(promote, in_mid_flow_the_stream_reads_nothing_until_the_queue_was_empty)
+{
+	for (int patience = 0; patience < 2; patience++) {
+		struct pktq *q;
+
+		bt_up("");
+		gt_handshake();
+		q = flow_queue(gt_flow_1());
+		q->was_empty = false; /* more comes while a batch is worked on */
+		bt_begun = 0;
+		cr_assert_null(border_promote(gt_flow_1(), "fe_in", GATEWAY_ELSE_FORWARD));
+		for (unsigned i = 0; i < 10; i++) {
+			bt_now_us += 1000;
+			cr_assert(bt_local(gt_c2s(BT_C + 4 * i, BT_S, SEG_ACK, "more")));
+			cr_assert_eq(bt_mark(0), MARK_SOCK_QUEUE, "or what comes now would overtake it");
+		}
+		cr_assert_eq(bt_begun, 0);
+		if (patience)
+			bt_now_us += 20000;
+		else
+			q->was_empty = true;
+		gt_c2s(BT_C + 40, BT_S, SEG_ACK, "more");
+		cr_assert_eq(bt_mark(0), MARK_SOCK_DIRECT);
+		cr_assert_eq(bt_begun, 1);
+		bt_down();
+	}
 }
 
 Test(promote, what_cannot_be_made_is_forwarded_and_counted_and_leaves_nothing_behind)

@@ -9,7 +9,9 @@
  * Late switch (FACTS §1, 11). A new pair of sockets is fed by the daemon; packets
  * of the flow may still stand in the queue behind those that were held. Direct
  * delivery is switched on only when the queue was read dry and the verdicts were
- * sent, or a later packet would overtake them.
+ * sent, or a later packet would overtake them: an end that has no SACK takes that for a loss, repeats
+ * itself, and what was overtaken is dropped for being older than that (PAWS). In mid-flow it would hardly ever be
+ * dry. So the stream does not read its sockets until then, and the ends stop at their windows for a moment.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -132,15 +134,25 @@ void border_deliver_held(struct border_flow *bf)
 
 /* ---- late switch ---- */
 
+void border_begin(struct border_flow *bf)
+{
+	if (bf->waits && bf->s)
+		stream_begin(bf->s);
+	bf->waits = false;
+}
+
 void border_late(struct border_flow *bf)
 {
 	struct border *b = border_of(bf->f);
 
+	bf->late_us = clock_us();
 	list_del(&bf->late);
 	list_add_tail(&b->late, &bf->late);
 	if (!flow_queue(bf->f) || !flow_queue(bf->f)->in_batch)
 		task_queue(b->w, &b->late_task);
 }
+
+#define LATE_US 20000 /* for so long the switch waits for the queue to be empty */
 
 static void border_switch(struct border_flow *bf)
 {
@@ -149,6 +161,7 @@ static void border_switch(struct border_flow *bf)
 	bf->direct = true;
 	border_mark(bf, MARK_SOCK_DIRECT);
 	trace_step(bf->f, "direct delivery");
+	border_begin(bf);
 }
 
 /* Outside of a batch nobody reads the queue for us. Reading it ends in border_batch_end(); what is still late
@@ -194,9 +207,17 @@ static void border_batch_end(struct pktq *q, bool drained)
 	border_watch_batch(b);
 	if (!drained)
 		return;
-	list_for_each_safe(bf, tmp, &b->late, late)
-		if (flow_queue(bf->f) == q)
+	list_for_each_safe(bf, tmp, &b->late, late) {
+		if (flow_queue(bf->f) != q)
+			continue;
+		/* in mid-flow the queue has filled meanwhile. Even now some may come before the kernel hears of the switch: they
+		 * are read at once. */
+		q->again = true;
+		if (!bf->midway || q->was_empty || clock_us() - bf->late_us > LATE_US)
 			border_switch(bf);
+		else
+			task_queue(b->w, &b->late_task);
+	}
 }
 
 /* ---- what l3 asks for ---- */

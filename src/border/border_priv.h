@@ -43,6 +43,9 @@ struct border_flow {
 	bool slot;              /* one of those that are leaving */
 	uint32_t snd0[2], rcv0[2]; /* sequences that fd[d] began with */
 	bool fresh;             /* the sockets have not been delivered to directly yet: ACKs are lifted to snd0 */
+	uint64_t late_us;       /* on the late list since */
+	bool waits;             /* so does the stream, with what its sockets get */
+	bool midway;            /* bytes were going both ways when the drain began: more of them are in the queue */
 	bool direct;            /* the kernel delivers to the sockets; what comes by the queue all the same it did not know */
 	bool shut[2];           /* side d had been told of no window worth sending into */
 	uint32_t wnd0[2];       /* the window of side d that fd[d] began with, in bytes */
@@ -124,6 +127,7 @@ void border_deliver(struct visit *v); /* to the pseudo socket, its ACK lifted wh
 void border_deliver_held(struct border_flow *bf);
 void border_mark(struct border_flow *bf, unsigned value); /* SO_MARK of both */
 void border_late(struct border_flow *bf);
+void border_begin(struct border_flow *bf); /* the stream may read, if it had to wait */
 void border_look(struct border_flow *bf); /* how far is it? It may be gone after */
 void border_close(struct border_flow *bf); /* both sockets, silently */
 

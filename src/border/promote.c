@@ -115,8 +115,9 @@ static const char *promote_insert(struct border_flow *bf)
 		return rc == -EADDRNOTAVAIL || rc == -EADDRINUSE ? "address-in-use" : "socket";
 	}
 	p = (struct promoted){ .fd = { bf->fd[0], bf->fd[1] }, .src = f->side[FLOW_CLIENT], .dst = f->side[FLOW_SERVER],
-			       .tracks = flow_tracks(f), .ops = &border_stream_ops, .owner = bf };
+			       .tracks = flow_tracks(f), .later = bf->midway, .ops = &border_stream_ops, .owner = bf };
 	bf->s = stream_promote(w, fe, &p);
+	bf->waits = bf->midway;
 	if (!bf->s) {
 		why = promote_errno(errno);
 		border_close(bf);
@@ -152,6 +153,9 @@ static void promote_go(struct border_flow *bf)
 	flow_set_refused(f, NULL);
 	l3_turn_stop(f);
 	flow_set_state(f, FLOW_ST_PROMOTED);
+	/* the sockets' first output does it, too; but until then packets would be queued that those behind them overtake */
+	if (bf->midway)
+		l3_harden(f);
 	border_deliver_held(bf);
 	for (d = 0; d < 2; d++)
 		if (bf->shut[d])
@@ -226,6 +230,7 @@ static const char *promote_begin(struct border_flow *bf)
 
 	if (why)
 		return why;
+	bf->midway = !flow_hold(f);
 	if (hold_start(f, HOLD_DRAIN) < 0)
 		return "no-memory";
 	bf->state = BORDER_ST_DRAINING;
@@ -247,6 +252,24 @@ static const char *promote_begin(struct border_flow *bf)
 	return NULL;
 }
 
+/* Did something pass unseen just now, in a bulk? Where nothing is held for the promotion yet, nothing need be while it
+ * arrives: bytes go both ways meanwhile. */
+static bool promote_must_learn(struct flow *f)
+{
+	if (flow_hold(f) || seqtrk_refusal(&f->trk))
+		return false;
+	if (f->mark_class == MARK_BULK || f->seen != FLOW_SEEN_ALL)
+		narrow_off(f);
+	return !seqtrk_known(&f->trk);
+}
+
+static void promote_learn(struct border_flow *bf)
+{
+	bf->state = BORDER_ST_RECALLING;
+	bf->f->recalled = true;
+	border_watch(bf, 0);
+}
+
 const char *border_promote(struct flow *f, const char *frontend, enum gateway_else els)
 {
 	const char *why = NULL;
@@ -254,6 +277,10 @@ const char *border_promote(struct flow *f, const char *frontend, enum gateway_el
 
 	if (!bf)
 		return why;
+	if (promote_must_learn(f)) {
+		promote_learn(bf);
+		return NULL;
+	}
 	why = promote_begin(bf);
 	if (why)
 		border_flow_free(bf);
@@ -274,8 +301,7 @@ const char *border_recall(struct flow *f, const char *frontend)
 		border_flow_free(bf);
 		return why;
 	}
-	bf->state = BORDER_ST_RECALLING;
-	border_watch(bf, 0);
+	promote_learn(bf);
 	return NULL;
 }
 

@@ -190,6 +190,8 @@ static int wish_queued(struct border_flow *bf, struct repair_queues q[2])
 
 	list_del(&bf->late);
 	bf->direct = false;
+	bf->midway = true;
+	border_begin(bf);
 	border_mark(bf, MARK_SOCK_QUEUE);
 	rc = border_leave_look(bf, q);
 	for (d = 0; d < 2 && direct && rc == 0; d++)

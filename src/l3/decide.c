@@ -265,6 +265,11 @@ static int decide_mark(struct flow *f, enum mark_class cls)
 	return ct_set_mark(l3->ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], mark_bits(l3->mark_mask, cls), l3->mark_mask);
 }
 
+void l3_harden(struct flow *f)
+{
+	decide_mark(f, MARK_HARD);
+}
+
 static void decide_recalled(struct flow *f)
 {
 	f->seen = FLOW_SEEN_ALL;

@@ -171,11 +171,13 @@ static bool pktq_round(struct pktq *q)
 	}
 	/* fewer than asked for: the next call would have said EAGAIN */
 	drained = n < PKTQ_RX_MSGS;
+	q->was_empty = n <= 0;
+	q->again = false;
 	q->stats.batches++;
 	pktq_flush(q);
 	q->h->batch_end(q->owner, q, drained);
 	pktq_flush(q);
-	return !drained;
+	return !drained || q->again;
 }
 
 /* Verdicts given outside a batch (timers, commands): sent when the cycle ends. */
@@ -451,7 +453,7 @@ out:
 int pktq_open_fake(struct pktq *q, struct worker *w, const struct pktq_handler *h, void *owner,
 		  void (*sink)(struct pktq *q, const struct pktq_verdict *v))
 {
-	*q = (struct pktq){ .w = w, .h = h, .owner = owner, .fd = -1, .sink = sink, .flushes = 1 };
+	*q = (struct pktq){ .w = w, .h = h, .owner = owner, .fd = -1, .sink = sink, .flushes = 1, .was_empty = true };
 	list_init(&q->node);
 	task_init(&q->flush, pktq_flush_task);
 	return 0;

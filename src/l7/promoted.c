@@ -35,6 +35,11 @@ static int promoted_refusal(const struct l7 *l7, const struct px_cfg *fe)
 	return 0;
 }
 
+void stream_begin(struct stream *s)
+{
+	task_queue(s->l7->w, &s->starter);
+}
+
 struct stream *stream_promote(struct worker *w, const struct cfg_object *frontend, const struct promoted *p)
 {
 	const struct px_cfg *fe = px_cfg_find(w->epoch, PX_CAP_FE, frontend->name);
@@ -71,7 +76,8 @@ struct stream *stream_promote(struct worker *w, const struct cfg_object *fronten
 	fe->rt->c[PX_FE].conn_tot++;
 	stream_first_state(s);
 	/* the caller is not ready for callbacks yet */
-	task_queue(w, &s->starter);
+	if (!p->later)
+		stream_begin(s);
 	return s;
 }
 
