@@ -81,6 +81,9 @@ struct cfg_global {
 	unsigned promotion_reserve;
 	bool promotion_refuse;
 	unsigned bufsize;         /* tune.bufsize, default 16384 */
+	uint64_t hold_max, hold_flow_max; /* tune.hold.maxmem, tune.hold.flowmem: bytes of packets that wait without a verdict, of all
+				   * connections and of one; default 256m, 16m */
+	uint64_t inspect_max;     /* tune.inspect.size: payload bytes that a gateway's rules may wait for; default 64k */
 	unsigned max_hdr;         /* tune.http.maxhdr, default 101 */
 	unsigned stats_timeout_ms;
 	unsigned hard_stop_after_ms;

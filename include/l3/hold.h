@@ -20,8 +20,6 @@
 struct flow;
 struct visit;
 
-#define HOLD_FLOW_MAX (16U << 20)  /* bytes of one flow: the largest window there is, about */
-#define HOLD_ALL_MAX (256ULL << 20)
 
 extern const char *const hold_why_name[];
 

@@ -95,6 +95,8 @@ struct l3 {
 	struct pool *hold_pool;
 	struct list holds;         /* struct hold */
 	uint64_t held_bytes, held_max; /* of all flows */
+	uint64_t held_flow_max;    /* of one */
+	uint64_t inspect_max;      /* payload bytes of a turn that are waited for */
 	uint64_t unknown[SEG_ERR_COUNT]; /* packets that seg_parse() refused; accepted as they are */
 	uint64_t forged;           /* segments that their receiver would not accept; forwarded */
 	uint64_t truncated;        /* packets to be rewritten that the queue could not copy whole; dropped */

@@ -638,6 +638,29 @@ Test(l3_gateway, held_packets_beyond_the_budget_end_the_holding)
 	cr_expect_leq(gt_l3->held_bytes, 100);
 }
 
+Test(l3_gateway, one_connection_has_its_own_budget)
+{
+	gt_up(RULES);
+	gt_handshake();
+	gt_refuse = "maxconn";
+	gt_l3->held_flow_max = 100;
+	uint32_t a = gt_c2s(C1, S1, SEG_ACK, "GET /plain HTTP/1.1\r\n");
+
+	cr_expect(gt_held(a));
+	cr_expect(gt_got(gt_c2s(C1 + 21, S1, SEG_ACK, "X: 0123456789012345678901234567890123456789012345678901234567890\r\n")));
+	cr_expect(gt_got(a));
+}
+
+Test(l3_gateway, a_turn_that_is_longer_than_what_rules_may_wait_for_is_judged_by_what_is_there)
+{
+	gt_up(" tcp-request inspect-delay 9s\n tcp-request content promote fe_in if { req.payload(0,500) -m found }\n");
+	gt_handshake();
+	gt_l3->inspect_max = 12;
+	cr_expect(gt_held(gt_c2s(C1, S1, SEG_ACK, "\1 six 78")));
+	cr_expect(gt_passed(gt_c2s(C1 + 8, S1, SEG_ACK, "9012")));
+	cr_expect_str_eq(gt_promoted, "");
+}
+
 Test(l3_gateway, a_turns_first_packet_that_cannot_be_held_keeps_nothing_back_behind_it)
 {
 	gt_up(RULES);
@@ -646,7 +669,7 @@ Test(l3_gateway, a_turns_first_packet_that_cannot_be_held_keeps_nothing_back_beh
 	gt_l3->held_max = 0;
 	cr_expect(gt_passed(gt_c2s(C1, S1, SEG_ACK, "GET /plain HTTP/1.1\r\n")));
 	cr_expect_str_eq(gt_promoted, "fe_in");
-	gt_l3->held_max = HOLD_ALL_MAX;
+	gt_l3->held_max = UINT64_MAX;
 	cr_expect(gt_passed(gt_c2s(C1 + 21, S1, SEG_ACK, "Host: h\r\n\r\n")), "not for what came before it, which has passed");
 }
 

@@ -50,6 +50,9 @@ static void epoch_defaults(struct epoch *ep)
 	g->state_db = "/var/lib/standin/standin.db";
 	g->promotion_reserve = 1;
 	g->bufsize = 16384;
+	g->hold_max = 256ULL << 20;
+	g->hold_flow_max = 16ULL << 20;
+	g->inspect_max = 64ULL << 10;
 	g->max_hdr = 101;
 	g->stats_timeout_ms = 10000;
 	g->uid = g->gid = -1;

@@ -266,6 +266,9 @@ void gateway_commit(struct worker *w, struct epoch *ep, struct epoch *old)
 	if (!l3)
 		return;
 	l3->flows.max = ep->global.maxflows;
+	l3->held_max = ep->global.hold_max;
+	l3->held_flow_max = ep->global.hold_flow_max;
+	l3->inspect_max = ep->global.inspect_max;
 	list_for_each_safe(gw, tmp, &l3->pending, node) {
 		list_del(&gw->node);
 		list_add_tail(&l3->gateways, &gw->node);

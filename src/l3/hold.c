@@ -2,8 +2,8 @@
  *
  * hold.c - packets that wait without a verdict
  *
- * See the header for the model. Budgets: HOLD_FLOW_MAX bytes of one flow,
- * l3->held_max of all; whoever cannot hold a packet lets everything go.
+ * See the header for the model. Budgets: l3->held_flow_max bytes of one flow (the
+ * largest window there is, about), l3->held_max of all; whoever cannot hold a packet lets everything go.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -68,7 +68,7 @@ int hold_add(struct visit *v)
 		l3_drop(v);
 		return 0;
 	}
-	if (h->bytes + v->p->len > HOLD_FLOW_MAX || *h->total + v->p->len > v->l3->held_max)
+	if (h->bytes + v->p->len > v->l3->held_flow_max || *h->total + v->p->len > v->l3->held_max)
 		return -ENOSPC;
 	e = malloc(sizeof(*e) + v->p->len);
 	if (!e)

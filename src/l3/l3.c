@@ -161,7 +161,7 @@ int l3_worker_init(struct worker *w)
 	list_init(&l3->traces);
 	list_init(&l3->holds);
 	l3->mark_mask = MARK_MASK_DEFAULT;
-	l3->held_max = HOLD_ALL_MAX;
+	l3->held_max = l3->held_flow_max = l3->inspect_max = UINT64_MAX; /* until there is a configuration */
 	l3->timer_ms = UINT64_MAX;
 	arena_init(&l3->tmp);
 	l3->hold_pool = pool_create(&w->pools, "hold", sizeof(struct hold));

@@ -32,7 +32,6 @@
 #include "policy/ctx.h"
 
 #define TURN_FLIGHT 10 /* segments that a client sends before the first is acknowledged (RFC 6928) */
-#define TURN_INSPECT_MAX (64U << 10) /* payload bytes held to be judged */
 
 static bool turn_has_rules(const struct gateway_conf *c)
 {
@@ -283,7 +282,7 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 	enum framer_look look = framer_look(fr, run.p, run.n, &head);
 	bool answered;
 
-	final |= run.n >= TURN_INSPECT_MAX;
+	final |= run.n >= f->gw->l3->inspect_max;
 	if (look == FRAMER_MORE && !final && !turn_blind(f, &dec))
 		return TURN_WAIT;
 	if (look == FRAMER_MORE)
