@@ -84,4 +84,45 @@ has "the entry is shown as HAProxy shows it" "$(ctl show table g)" \
 	'^0x[0-9a-f]+: key=::ffff:192.0.2.2 use=0 exp=[0-9]+ conn_cnt=1 conn_rate\(60000\)=1 conn_cur=0 sess_cnt=1 http_req_cnt=1 '
 has "a log line tells what was tracked" "$(cat "$T/standin.log")" "^$C6 ended fin with 7 requests"
 is "and kept by a reload" "$(reload; of ::ffff:$C4 conn_cnt)" 1
+
+# connections that are promoted and demoted at random moments while they live and end in every way: each is one
+# connection to the gateway's table, and at most one to the frontend's
+spawn storm server "$tools/storm" serve 9
+cat >"$T/gw.cfg" <<EOC
+$(cfg_base)
+gateway g
+    match dport 9
+    timeout close 1s
+    stick-table type ipv6 size 100 expire 1m store conn_cnt,conn_cur,sess_cnt,bytes_in_cnt,bytes_out_cnt
+    tcp-request connection track-sc0 src
+    tcp-request content track-sc2 dst_port table ports
+frontend fe_bytes
+    mode tcp
+    tcp-request session track-sc1 src table fe
+    default_backend bytes
+backend fe
+    stick-table type ip size 100 expire 1m store conn_cnt,conn_cur,sess_cnt
+backend ports
+    stick-table type integer size 10 expire 1m store conn_cnt,conn_cur
+backend bytes
+    mode tcp
+    option transparent
+EOC
+reload
+is "another store, another table" "$(ctl show table g json | jq length)" 0
+spawn flip gw python3 "$top/reg-tests/netns/flip.py" -s 1 -j 3 "$SOCK" fe_bytes
+flip=$spawn_pid
+wait_for 10 grep -q ready "$T/flip.log"
+said=$(on client "$tools/storm" call -n 400 -w 30 -s 1 $S4 9)
+stop "$flip" TERM 15
+is "short connections, ended in six ways" "$(word bad "$said") $(word why "$said")" "0 "
+more "promotions of them" "$(word promoted "$(tail -n 1 "$T/flip.log")")" 20
+wait_for 20 no_flows
+is "no flow is left" "$(ctl show flow json | jq length)" 0
+is "each was one connection, and none is now" "$(ctl show table g json | jq -c '.[] | [.conn_cnt, .sess_cnt, .conn_cur, .use]')" '[400,400,0,0]'
+less "at most one to the frontend" "$(of $C4 conn_cnt fe)" 400
+more "some were" "$(of $C4 conn_cnt fe)" 10
+is "and none is now" "$(of $C4 conn_cur fe) $(of $C4 use fe) $(of 9 conn_cur ports) $(of 9 use ports)" "0 0 0 0"
+less "content rules saw each at most once" "$(of 9 conn_cnt ports)" 400
+
 finish
