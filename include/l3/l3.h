@@ -158,6 +158,7 @@ void l3_turn_stop(struct flow *f);
 struct stk_tracks;
 void l3_track_session(struct flow *f);      /* the connection rules let it pass */
 void l3_track_request(struct flow *f);      /* a turn is about to be judged, and begins with a request */
+bool l3_track_wants_requests(const struct flow *f); /* is there a counter of them? */
 void l3_track_requested(struct flow *f);    /* it was: by what the rules have tracked meanwhile, too */
 void l3_track_turn_over(struct flow *f);    /* decided, and not for L7 */
 void l3_track_bytes(struct flow *f);        /* what came since the last time */

@@ -237,6 +237,8 @@ bool stk_rules_track(const struct rule_set *rs);
 enum stk_event { STK_EV_SESSION, STK_EV_REQUEST, STK_EV_ERROR, STK_EV_FAILURE };
 /* A request: counted by every slot that has not counted it. */
 void stk_tracks_request(struct stk_tracks *tr);
+/* Does a slot's table store how many there are, or their rate? */
+bool stk_tracks_count_requests(const struct stk_tracks *tr);
 /* The next one told is the one that all slots of now have counted already: a gateway judges a turn again, or hands it on to
  * L7. Without <yes> it is another. */
 void stk_tracks_counted(struct stk_tracks *tr, bool yes);

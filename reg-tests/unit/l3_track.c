@@ -292,3 +292,40 @@ Test(l3_track, what_content_rules_drop_or_reject_counts_no_longer)
 	cr_expect_eq(client("http_req_cnt"), 1);
 	cr_expect_eq(client("conn_cur"), 0);
 }
+
+Test(l3_track, requests_are_counted_though_no_rule_looks_at_them)
+{
+	const char *req = "GET /plain HTTP/1.1\r\nHost: h\r\n\r\n";
+	uint32_t n = (uint32_t)strlen(req), m = (uint32_t)strlen(ANSWER);
+
+	up(TABLES TRACK " tcp-request content promote fe_in if { sc0_http_req_cnt gt 2 }\n");
+	gt_handshake();
+	for (uint32_t i = 0; i < 2; i++) {
+		gt_c2s(C1 + i * n, S1 + i * m, SEG_ACK, "GET /plain HTT");
+		cr_assert(gt_passed(gt_c2s(C1 + i * n + 14, S1 + i * m, SEG_ACK, req + 14)));
+		cr_expect_eq(client("http_req_cnt"), i + 1, "a head in two segments is a request, too");
+		gt_s2c(S1 + i * m, C1 + (i + 1) * n, SEG_ACK, ANSWER);
+	}
+	gt_c2s(C1 + 2 * n, S1 + 2 * m, SEG_ACK, "GET /plain HTT");
+	cr_expect_str_eq(gt_promoted, "");
+	gt_c2s(C1 + 2 * n + 14, S1 + 2 * m, SEG_ACK, req + 14);
+	cr_expect_str_eq(gt_promoted, "fe_in", "the third is the one too many");
+}
+
+Test(l3_track, requests_are_counted_where_only_connections_have_rules)
+{
+	const char *req = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+
+	up(TABLES TRACK " tcp-request connection reject if { sc0_http_req_cnt gt 100 }\n");
+	gt_handshake();
+	cr_assert(gt_passed(gt_c2s(C1, S1, SEG_ACK, req)));
+	cr_expect_eq(client("http_req_cnt"), 1);
+}
+
+Test(l3_track, a_table_without_requests_does_not_make_turns)
+{
+	up(" stick-table type ip size 10 expire 1m store conn_rate(1m)\n" TRACK);
+	gt_handshake();
+	cr_expect_not(l3_turn_wanted(gt_flow_1()));
+	cr_assert(gt_passed(gt_c2s(C1, S1, SEG_ACK, "GET /a HTTP/1.1\r\n")));
+}

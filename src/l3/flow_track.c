@@ -50,6 +50,11 @@ void l3_track_request(struct flow *f)
 	stk_tracks_counted(tr, true);
 }
 
+bool l3_track_wants_requests(const struct flow *f)
+{
+	return stk_tracks_count_requests(flow_tracks(f));
+}
+
 void l3_track_requested(struct flow *f)
 {
 	stk_tracks_counted(flow_tracks(f), true);

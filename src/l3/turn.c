@@ -20,7 +20,8 @@
  * request: the flow is promoted into the frontend that the rules name first (or
  * forwarded for good where no rule promotes). Unless what the client sends does
  * not matter: rules that decide without any payload decide so for every turn, and
- * a connection that only they speak of is never held for a head.
+ * a connection that only they speak of is never held for a head. Unless they count
+ * requests (flow_track.c): then a request must be seen to be one.
  */
 #include <errno.h>
 
@@ -33,15 +34,18 @@
 
 #define TURN_FLIGHT 10 /* segments that a client sends before the first is acknowledged (RFC 6928) */
 
-static bool turn_has_rules(const struct gateway_conf *c)
+/* Rules look at the flow's turns, or its requests are to be counted. */
+static bool turn_has_rules(const struct flow *f)
 {
-	return c->content.count || c->dflt.act != GATEWAY_ACT_WATCH;
+	const struct gateway_conf *c = f->gw->conf;
+
+	return c->content.count || c->dflt.act != GATEWAY_ACT_WATCH || l3_track_wants_requests(f);
 }
 
 bool l3_turn_wanted(const struct flow *f)
 {
 	return f->policy == FLOW_POL_PROMOTE ||
-	       (f->policy == FLOW_POL_OPEN && turn_has_rules(f->gw->conf) && !f->gw->removed);
+	       (f->policy == FLOW_POL_OPEN && turn_has_rules(f) && !f->gw->removed);
 }
 
 /* ---- framing ---- */
@@ -283,7 +287,7 @@ static enum turn_step turn_judge_one(struct flow *f, struct str run, bool final)
 	bool answered;
 
 	final |= run.n >= f->gw->l3->inspect_max;
-	if (look == FRAMER_MORE && !final && !turn_blind(f, &dec))
+	if (look == FRAMER_MORE && !final && (!turn_blind(f, &dec) || l3_track_wants_requests(f)))
 		return TURN_WAIT;
 	if (look == FRAMER_MORE)
 		framer_lose(fr, FRAMER_WHY_HELD);

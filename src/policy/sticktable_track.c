@@ -98,6 +98,17 @@ void stk_tracks_request(struct stk_tracks *tr)
 	stk_tracks_counted(tr, false);
 }
 
+bool stk_tracks_count_requests(const struct stk_tracks *tr)
+{
+	for (int i = 0; tr && i < STK_SLOTS; i++) {
+		const struct stk_table *t = tr->slot[i].t;
+
+		if (t && (stk_stores(&t->shape, STK_HTTP_REQ_CNT, 0) || stk_stores(&t->shape, STK_HTTP_REQ_RATE, 0)))
+			return true;
+	}
+	return false;
+}
+
 void stk_tracks_counted(struct stk_tracks *tr, bool yes)
 {
 	if (!tr)
