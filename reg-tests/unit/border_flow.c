@@ -625,7 +625,7 @@ Test(recall, after_a_bulk_the_turn_is_held_until_both_ends_said_where_they_are)
 	gt_handshake();
 	f = gt_flow_1();
 	gt_c2s(BT_C, s, SEG_ACK, "\1 one");
-	for (int i = 0; i < 4; i++, s += sizeof(zeros))
+	for (int i = 0; i < 6; i++, s += sizeof(zeros))
 		gt_in(&(struct pkt){ .reverse = true, .seq = s, .ack = BT_C + 5, .flags = SEG_ACK, .win = 60000, .data = zeros,
 				     .data_len = sizeof(zeros) }, PKTQ_HOOK_PREROUTING);
 	cr_assert_eq(f->seen, FLOW_SEEN_CLIENT_DATA);

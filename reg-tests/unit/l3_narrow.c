@@ -216,11 +216,32 @@ Test(l3_narrow, what_the_kernels_tracker_forgot_is_seen_again_and_stays_so)
 	cr_expect_not(nt_bulk(), "who is the client, the new entry may say otherwise");
 }
 
+Test(l3_narrow, bytes_that_go_both_ways_are_no_bulk_and_none_is_counted_backwards)
+{
+	uint64_t sent;
+
+	nt_up(" tcp-request content promote fe_in if { req.payload(2,3) -m str two }\n");
+	nt_client("\x01 one");
+	for (unsigned i = 0; i < 40; i++) {
+		nt_server_data(zeros, PIECE);
+		gt_c2s(c, s - MIN(60000, i * PIECE), SEG_ACK, "more"); /* a window is under way */
+		c += 4;
+		cr_assert_not(nt_bulk());
+	}
+	for (unsigned i = 0; i < 8; i++)
+		nt_server_data(zeros, PIECE);
+	cr_assert(nt_bulk());
+	sent = gt_flow_1()->bytes[FLOW_SERVER];
+	gt_c2s(c, s - 8 * PIECE, SEG_ACK, "more"); /* was in the queue before it began */
+	cr_expect_not(nt_bulk());
+	cr_expect_eq(gt_flow_1()->bytes[FLOW_SERVER], sent);
+}
+
 Test(l3_narrow, an_opaque_connection_is_asked_again_when_its_client_speaks)
 {
 	nt_up(" tcp-request content promote fe_in if { req.payload(2,3) -m str two }\n");
 	nt_client("\x01 one");
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 0; i < 8; i++)
 		nt_server_data(zeros, PIECE);
 	cr_assert(nt_bulk());
 	s += 3 * PIECE;

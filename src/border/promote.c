@@ -258,9 +258,10 @@ static bool promote_must_learn(struct flow *f)
 {
 	if (flow_hold(f) || seqtrk_refusal(&f->trk))
 		return false;
-	if (f->mark_class == MARK_BULK || f->seen != FLOW_SEEN_ALL)
+	if (f->mark_class == MARK_BULK || f->seen != FLOW_SEEN_ALL || f->trk.f & SEQTRK_C_LEARNT)
 		narrow_off(f);
-	return !seqtrk_known(&f->trk);
+	/* known again is not all */
+	return !seqtrk_known(&f->trk) || (f->trk.f & SEQTRK_C_LEARNT && !(f->trk.f & SEQTRK_C_ADOPTED));
 }
 
 static void promote_learn(struct border_flow *bf)

@@ -50,6 +50,21 @@ bool narrow_is(const struct flow *f)
 
 /* ---- into bulk ---- */
 
+/* How much the server has sent since the client spoke last. Of a lean connection no other ACK of its is known. */
+static uint32_t narrow_run(const struct flow *f)
+{
+	const struct seqtrk_side *cli = &f->trk.side[FLOW_CLIENT], *srv = &f->trk.side[FLOW_SERVER];
+
+	return cli->f & SEQTRK_F_ACK ? srv->nxt - cli->ack : 0;
+}
+
+/* What is no HTTP may go both ways at once. Then a window full of the server's bytes is under way whenever the client speaks, and
+ * a bulk would begin and end with each of its segments, and each time packets that pass overtake those in the queue. */
+static bool narrow_is_one_way(const struct flow *f)
+{
+	return narrow_run(f) >= NARROW_RUN + f->trk.side[FLOW_CLIENT].max_win;
+}
+
 /* Does the client's next payload begin a turn, whatever the server sends until then? */
 static bool narrow_is_bulk(const struct flow *f)
 {
@@ -57,19 +72,11 @@ static bool narrow_is_bulk(const struct flow *f)
 	const struct answers *a;
 
 	if (!t)
-		return f->rest ? (f->rest & 3) != FRAMER_REST_START : !l3_turn_wanted(f);
+		return narrow_is_one_way(f) && (f->rest ? (f->rest & 3) != FRAMER_REST_START : !l3_turn_wanted(f));
 	a = &t->answers;
 	if (t->framer.state != FRAMER_ST_IDLE || a->unknown || a->owed != 1 || !a->in_body)
 		return false;
 	return a->body.kind == H1_BODY_CLOSE || (a->body.kind == H1_BODY_LENGTH && a->body.left >= NARROW_LEFT);
-}
-
-/* How much the server has sent since the client spoke last. Of a lean connection no other ACK of its is known. */
-static uint32_t narrow_run(const struct flow *f)
-{
-	const struct seqtrk_side *cli = &f->trk.side[FLOW_CLIENT], *srv = &f->trk.side[FLOW_SERVER];
-
-	return cli->f & SEQTRK_F_ACK ? srv->nxt - cli->ack : 0;
 }
 
 void narrow_data(struct flow *f, int d)
@@ -110,8 +117,12 @@ static bool narrow_passed(struct flow *f, uint32_t n)
 /* The server has sent up to <edge>, and perhaps more. True: no more. */
 static bool narrow_missed(struct flow *f, uint32_t edge)
 {
-	uint32_t n = edge - f->trk.side[FLOW_SERVER].nxt;
-	bool all = narrow_passed(f, n);
+	uint32_t nxt = f->trk.side[FLOW_SERVER].nxt, n;
+	bool all;
+
+	edge = seq_max(edge, nxt); /* what the client says may be older than what was queued before the bulk */
+	n = edge - nxt;
+	all = narrow_passed(f, n);
 
 	trace_step(f, "bulk is over: %u bytes passed%s", n, all ? ", all that were due" : "");
 	f->seen = FLOW_SEEN_ALL;
