@@ -6,12 +6,13 @@
  *
  * One line for each connection, in the order of their first packets:
  *
- *   src=A:P dst=A:P syn=N synack=N rst=N fin=N c2s=BYTES s2c=BYTES resent=N segments=N
+ *   src=A:P dst=A:P syn=N synack=N rst=N fin=N c2s=BYTES s2c=BYTES resent=N outside=N segments=N
  *
  * syn counts SYNs without ACK, synack those with, both ways; rst counts resets until both ends have sent
  * their FIN (a segment that is late, or doubled, finds the socket gone after that); c2s and s2c are
  * the highest sequence number seen past the SYN's (FINs not counted); resent
- * are segments with data that end at or before data already seen. src is who
+ * are segments with data that end at or before data already seen; outside
+ * those that end beyond every window that their receiver was seen to offer. src is who
  * sent the first packet. Reads tcpdump's classic format, Ethernet or raw IP,
  * either byte order, snap length 96 or more; VLAN tags and IPv6 extension headers
  * are not looked into. Exit status 1: damaged file.
@@ -34,11 +35,14 @@ struct end {
 
 struct conn {
 	struct end end[2]; /* [0] sent the first packet */
-	unsigned syn, synack, rst, fin, resent, segments;
+	unsigned syn, synack, rst, fin, resent, outside, segments;
 	bool over[2]; /* sent its FIN */
 	bool based[2];
 	uint32_t base[2]; /* sequence number of the first byte */
 	uint64_t high[2]; /* highest offset seen, past base */
+	int wscale[2];    /* of its SYN; -1: none was there */
+	bool offers[2];
+	uint32_t right[2]; /* the farthest that it offers to take */
 };
 
 static struct conn *conns;
@@ -61,7 +65,39 @@ static struct conn *conn_find(const struct end *src, const struct end *dst, int 
 	return &conns[nconns++];
 }
 
-static void conn_segment(const struct end *src, const struct end *dst, const struct tcphdr *th, uint32_t len)
+/* The window scale of a SYN's options, -1: none. */
+static int syn_wscale(const uint8_t *opt, size_t len)
+{
+	while (len > 1 && opt[0] != TCPOPT_EOL) {
+		size_t n = opt[0] == TCPOPT_NOP ? 1 : opt[1];
+
+		if (opt[0] == TCPOPT_WINDOW && n == 3 && len >= n)
+			return opt[2];
+		if (n == 0 || n > len)
+			break;
+		opt += n;
+		len -= n;
+	}
+	return -1;
+}
+
+/* What was offered to the sender of direction <dir>, and what it offers. */
+static void conn_window(struct conn *c, int dir, const struct tcphdr *th, uint32_t len, int wscale)
+{
+	bool scaled = !th->syn && c->wscale[0] >= 0 && c->wscale[1] >= 0;
+	uint32_t right = ntohl(th->ack_seq) + ((uint32_t)ntohs(th->window) << (scaled ? c->wscale[dir] : 0));
+
+	if (th->syn)
+		c->wscale[dir] = wscale;
+	else if (len && c->offers[!dir] && (int32_t)(ntohl(th->seq) + len - c->right[!dir]) > 0)
+		c->outside++;
+	if (th->ack && !th->rst && (!c->offers[dir] || (int32_t)(right - c->right[dir]) > 0)) {
+		c->offers[dir] = true;
+		c->right[dir] = right;
+	}
+}
+
+static void conn_segment(const struct end *src, const struct end *dst, const struct tcphdr *th, uint32_t len, int wscale)
 {
 	uint32_t seq = ntohl(th->seq) + th->syn;
 	struct conn *c;
@@ -79,6 +115,7 @@ static void conn_segment(const struct end *src, const struct end *dst, const str
 		dir = 0;
 	}
 	c->segments++;
+	conn_window(c, dir, th, len, wscale);
 	c->syn += th->syn && !th->ack;
 	c->synack += th->syn && th->ack;
 	c->rst += th->rst && !(c->over[0] && c->over[1]);
@@ -132,8 +169,10 @@ static void packet_ip(const uint8_t *p, size_t caplen)
 	memcpy(&th, p + iphlen, sizeof(th));
 	src.port = ntohs(th.source);
 	dst.port = ntohs(th.dest);
-	if (total >= iphlen + th.doff * 4U)
-		conn_segment(&src, &dst, &th, total - iphlen - th.doff * 4U);
+	if (total >= iphlen + th.doff * 4U && th.doff >= 5)
+		conn_segment(&src, &dst, &th, total - iphlen - th.doff * 4U,
+			     syn_wscale(p + iphlen + sizeof(th), (caplen < iphlen + th.doff * 4U ? caplen : iphlen + th.doff * 4U) -
+								     iphlen - sizeof(th)));
 }
 
 static void print_end(const char *name, const struct end *e)
@@ -184,9 +223,9 @@ int main(int argc, char **argv)
 	for (struct conn *c = conns; c < conns + nconns; c++) {
 		print_end("src", &c->end[0]);
 		print_end("dst", &c->end[1]);
-		printf("syn=%u synack=%u rst=%u fin=%u c2s=%llu s2c=%llu resent=%u segments=%u\n", c->syn,
+		printf("syn=%u synack=%u rst=%u fin=%u c2s=%llu s2c=%llu resent=%u outside=%u segments=%u\n", c->syn,
 		       c->synack, c->rst, c->fin, (unsigned long long)c->high[0],
-		       (unsigned long long)c->high[1], c->resent, c->segments);
+		       (unsigned long long)c->high[1], c->resent, c->outside, c->segments);
 	}
 	free(conns);
 	fclose(f);

@@ -13,11 +13,12 @@
  * ramps are through, the server sends one line with its findings, which the
  * caller prints after its own:
  *
- *   s2c=N s2c_gap_ms=N s2c_gap_at_ms=N s2c_first_ms=N s2c_result=ok c2s=N ... ms=N
+ *   s2c=N s2c_gap_ms=N s2c_gap_at_ms=N s2c_p50_us=N s2c_p99_us=N s2c_first_ms=N s2c_result=ok c2s=N ... ms=N
  *
  * gap_ms is the longest time between two arrivals of data, so a stall of the
  * stream shows even when its bytes are right; a rate makes arrivals regular
- * (a piece each 5 ms), without one the caller's own buffers decide. result
+ * (a piece each 5 ms), without one the caller's own buffers decide. p50_us and p99_us are of the
+ * longest gaps that ended in each tenth of a second. result
  * is ok, or says at which byte of which direction it went wrong.
  *
  *   -b BANNER  serve: speak first, as SMTP does; call -b: wait for that line
@@ -36,6 +37,8 @@
 #define RAMP_MOD 251
 #define RAMP_BUF (256 * RAMP_MOD)
 #define TICK_US  5000
+#define SLOT_US  100000
+#define SLOTS    36000 /* what comes later than an hour counts for the longest only */
 #define IDLE_MS  30000 /* a stream that stands still so long has failed */
 
 struct half {
@@ -45,6 +48,7 @@ struct half {
 	uint64_t bad_at; /* receiving: of the first wrong byte, when bad */
 	bool bad;
 	struct gap gap;
+	uint32_t slot[SLOTS]; /* the longest gap that ended in it; 0: none did */
 };
 
 static uint8_t ramp[RAMP_BUF + RAMP_MOD];
@@ -72,11 +76,38 @@ static size_t half_allowance(const struct half *tx, int64_t now, int *wait_ms)
 	return due < RAMP_BUF ? due : RAMP_BUF;
 }
 
+static void half_gap(struct half *rx, int64_t now)
+{
+	int64_t slot = (now - rx->begun_us) / SLOT_US, gap = now - rx->gap.last_us;
+
+	if (rx->gap.last_us && slot < SLOTS && gap > rx->slot[slot])
+		rx->slot[slot] = gap;
+	gap_mark(&rx->gap, now);
+}
+
+static int slot_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* What <percent> of the slots in which something came stay within. Sorts them. */
+static unsigned half_gap_us(struct half *rx, unsigned percent)
+{
+	size_t first = 0;
+
+	qsort(rx->slot, SLOTS, sizeof(rx->slot[0]), slot_cmp);
+	while (first < SLOTS - 1 && rx->slot[first] == 0)
+		first++;
+	return rx->slot[first + (SLOTS - 1 - first) * percent / 100];
+}
+
 static void half_receive(struct half *rx, const uint8_t *data, size_t len, int64_t now)
 {
 	const uint8_t *expected = ramp + rx->done % RAMP_MOD;
 
-	gap_mark(&rx->gap, now);
+	half_gap(rx, now);
 	if (!rx->first_us)
 		rx->first_us = now;
 	if (!rx->bad && memcmp(data, expected, len)) {
@@ -142,14 +173,15 @@ static bool read_line(int fd, char *line, size_t size)
 	return false;
 }
 
-static void describe(char *out, size_t size, const char *name, const struct half *rx, const char *end)
+static void describe(char *out, size_t size, const char *name, struct half *rx, const char *end)
 {
 	char bad[64];
 
 	snprintf(bad, sizeof(bad), "%s-wrong-at-%llu", name, (unsigned long long)rx->bad_at);
-	snprintf(out, size, "%s=%llu %s_gap_ms=%lld %s_gap_at_ms=%lld %s_first_ms=%lld %s_result=%s", name,
+	snprintf(out, size, "%s=%llu %s_gap_ms=%lld %s_gap_at_ms=%lld %s_p50_us=%u %s_p99_us=%u %s_first_ms=%lld %s_result=%s", name,
 		 (unsigned long long)rx->done, name, (long long)rx->gap.longest_us / 1000, name,
 		 rx->gap.longest_us ? (long long)(rx->gap.longest_at_us - rx->begun_us) / 1000 : 0, name,
+		 half_gap_us(rx, 50), name, half_gap_us(rx, 99), name,
 		 rx->first_us ? (long long)(rx->first_us - rx->begun_us) / 1000 : -1, name,
 		 rx->bad ? bad
 		 : end   ? end
@@ -167,8 +199,8 @@ static void set_timeouts(int fd)
 static int serve_one(int fd, const char *banner)
 {
 	unsigned long long c2s, s2c, rate;
-	struct half tx = { 0 }, rx = { 0 };
-	char line[256], report[256];
+	static struct half tx, rx;
+	char line[512], report[512];
 	const char *end;
 
 	set_timeouts(fd);
@@ -225,8 +257,8 @@ static void parse_half(char *arg, uint64_t *bytes, uint64_t *rate)
 
 static int call(char **argv, bool banner, int wait_ms, bool reset)
 {
-	struct half tx = { 0 }, rx = { 0 };
-	char line[512] = "", mine[256];
+	static struct half tx, rx;
+	char line[512] = "", mine[512];
 	uint64_t s2c_rate;
 	const char *end;
 	int fd;
