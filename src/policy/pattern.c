@@ -255,21 +255,31 @@ static int pat_ip(struct addr *a, struct str s)
 	return inet_aton(text, &a->ip.v4) ? 0 : -1;
 }
 
-static int pat_add_ip(struct patterns *ps, struct str s, char **err)
+int pattern_net(struct str s, struct addr *a, int *bits, char **err)
 {
 	struct str mask = s, host = str_cut(&mask, '/');
+	int max;
+
+	if (pat_ip(a, host) < 0)
+		return pol_err(err, "'%.*s' is not an address or network (names are not resolved)",
+			       STR_ARG(s));
+	max = a->family == AF_INET ? 32 : 128;
+	*bits = mask.p ? pat_mask_bits(mask, max) : max;
+	if (*bits < 0)
+		return pol_err(err, "'%.*s' is not a netmask", STR_ARG(mask));
+	return 0;
+}
+
+static int pat_add_ip(struct patterns *ps, struct str s, char **err)
+{
 	struct pat_ranges *set;
 	struct pat_range r = { 0 };
 	struct addr a;
 	int bits, len;
 
-	if (pat_ip(&a, host) < 0)
-		return pol_err(err, "'%.*s' is not an address or network (names are not resolved)",
-			       STR_ARG(s));
+	if (pattern_net(s, &a, &bits, err) < 0)
+		return -1;
 	len = a.family == AF_INET ? 4 : 16;
-	bits = mask.p ? pat_mask_bits(mask, len * 8) : len * 8;
-	if (bits < 0)
-		return pol_err(err, "'%.*s' is not a netmask", STR_ARG(mask));
 	memcpy(r.lo, &a.ip, len);
 	memcpy(r.hi, &a.ip, len);
 	for (int i = bits; i < len * 8; i++) {
@@ -471,6 +481,11 @@ bool patterns_int(const struct patterns *ps, size_t i, int64_t *lo, int64_t *hi)
 	return true;
 }
 
+const struct regex *patterns_regex(const struct patterns *ps)
+{
+	return ps->strs[0].re;
+}
+
 bool patterns_ip(const struct patterns *ps, int family, size_t i, uint8_t lo[16], uint8_t hi[16])
 {
 	const struct pat_ranges *set = family == AF_INET6 ? &ps->v6 : &ps->v4;
@@ -507,8 +522,7 @@ static bool pat_ranges_have(const struct pat_ranges *set, const void *ip, size_t
 	return lo && memcmp(set->r[lo - 1].hi, ip, len) >= 0;
 }
 
-/* The IPv4 address inside ::ffff:a.b.c.d, 2002:a.b.c.d:: or ::a.b.c.d; NULL: none. */
-static const uint8_t *pat_v4_inside(const uint8_t *ip)
+const uint8_t *pattern_v4_inside(const uint8_t ip[16])
 {
 	static const uint8_t zero[12], mapped[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -523,7 +537,7 @@ static bool pat_match_ip(const struct patterns *ps, const struct addr *a)
 	const uint8_t *v4;
 
 	if (a->family == AF_INET6) {
-		v4 = ps->v4.n ? pat_v4_inside(a->ip.v6.s6_addr) : NULL;
+		v4 = ps->v4.n ? pattern_v4_inside(a->ip.v6.s6_addr) : NULL;
 		return pat_ranges_have(&ps->v6, a->ip.v6.s6_addr, 16) ||
 		       (v4 && pat_ranges_have(&ps->v4, v4, 4));
 	}

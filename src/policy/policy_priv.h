@@ -81,6 +81,14 @@ enum pat_match patterns_kind(const struct patterns *ps);
 bool patterns_int(const struct patterns *ps, size_t i, int64_t *lo, int64_t *hi);
 bool patterns_ip(const struct patterns *ps, int family, size_t i, uint8_t lo[16], uint8_t hi[16]);
 
+/* The first of them; they are PAT_REG. */
+const struct regex *patterns_regex(const struct patterns *ps);
+
+/* "10.0.0.0/8", "10.1.2.3/255.255.0.0", "2001:db8::1": as PAT_IP reads it. Host bits are left as they are. 0, or <0 with *err. */
+int pattern_net(struct str s, struct addr *a, int *bits, char **err);
+/* The IPv4 address inside ::ffff:a.b.c.d, 2002:a.b.c.d:: or ::a.b.c.d; NULL: none. */
+const uint8_t *pattern_v4_inside(const uint8_t ip[16]);
+
 /* Is it a fetch without arguments and converters? */
 bool sample_is_plain(const struct sample_expr *e);
 
