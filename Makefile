@@ -77,6 +77,7 @@ $(BUILD)/%.o: src/%.c Makefile VERSION
 # unit tests link every object but main's: each file is one program. Functions named here are the test's own
 # (__wrap_NAME), with the real one beside it (__real_NAME)
 WRAP_MEMORY        := pool_alloc pool_zalloc malloc calloc realloc mmap
+WRAP_l3_narrow     := offload_reset
 WRAP_l3_record     := $(WRAP_MEMORY)
 WRAP_border_flow   := $(WRAP_MEMORY) repair_prepare repair_make repair_set_mark repair_clamp_window repair_limit_unsent repair_queues repair_tsval \
 		      repair_freeze repair_thaw repair_close stream_promote stream_leave_ask stream_leave_why \

@@ -24,8 +24,8 @@
  *
  * It is left with the client's payload or FIN, if the server would accept that; with the server's FIN; and by whoever
  * needs numbers (promote flow). How far the server has come is not known then but in the first case, and learnt again from
- * its packets (FACTS 5): a promotion waits for that in its drain. A reset in bulk cannot be judged; whether it was one is
- * seen by looking at the tracker's entry (offload.h).
+ * its packets (FACTS 5): a promotion waits for that in its drain. A reset of the server in bulk cannot be judged by numbers: the
+ * kernel's tracker is asked what it made of it (offload_reset()).
  *
  * Not for connections that would be damaged without us (translated, `on-failure block`), whose packets are changed here (set-tos),
  * or that were not seen from the SYN. No bulk where the tracker's entry is not the first: its directions may be swapped. Not

@@ -73,6 +73,8 @@ void offload_rejudge(struct l3 *l3);
 bool offload_may_look(struct gateway *gw, uint64_t *at);
 /* Looks it up: the record goes, or its timer begins anew. */
 void offload_look(struct flow *f);
+/* A reset of a flow whose numbers are not known: has the tracker, which has seen it before us, taken it for the end? */
+bool offload_reset(struct flow *f);
 /* A packet of an offloaded flow was queued: the tracker had forgotten it and learns it again. */
 void offload_seen(struct flow *f);
 /* An entry is gone: the event's callback, and tests'. <l3> is a struct l3. */

@@ -40,6 +40,9 @@ inspected() {
 seen_is() {
 	[ "$(flow_by true .seen)" = "$1" ]
 }
+over() {
+	[ "$(flow_by true .state)" != watched ]
+}
 bulk() {
 	rm -f "$T/ramp.log"
 	spawn ramp client "$tools/ramp" call "$1" 7 "${3-0}" "$2"
@@ -114,7 +117,8 @@ bulk $S4 1g@50m
 sleep 6
 is "$S4: longer than the idle timeout, and nothing was queued" "$(flow_by true '"\(.state) \(.seen)"')" "watched client-data"
 stop $ramp7 KILL
-runs "$S4: a server that dies" wait_for 15 no_flows
+runs "$S4: a server that dies" wait_for 2 over
+runs "$S4: and the record goes" wait_for 15 no_flows
 stop $call KILL
 spawn ramp7 server "$tools/ramp" serve 7
 ramp7=$spawn_pid

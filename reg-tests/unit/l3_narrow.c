@@ -16,6 +16,14 @@
 static char zeros[PIECE];
 static uint32_t c, s; /* where both sides are */
 
+/* What the kernel's tracker made of a reset. */
+static bool tracker_closed;
+
+bool __wrap_offload_reset(struct flow *f)
+{
+	return tracker_closed;
+}
+
 TestSuite(l3_narrow, .timeout = 20, .fini = gt_down);
 
 static void nt_up(const char *rules)
@@ -184,6 +192,19 @@ Test(l3_narrow, forged_segments_do_not_end_a_bulk)
 	gt_s2c(s + 0x40000000, c, SEG_RST, NULL);
 	cr_expect(nt_bulk());
 	cr_expect_eq(gt_l3->forged, 3);
+}
+
+Test(l3_narrow, a_reset_that_nobody_can_judge_here_ends_it_when_the_tracker_took_it)
+{
+	nt_up(RULES);
+	nt_client(REQ("/plain"));
+	nt_response(1000000, FEW);
+	cr_expect(gt_passed(gt_s2c(s + 700000, c, SEG_RST, NULL)));
+	cr_expect(nt_bulk());
+	tracker_closed = true;
+	cr_expect(gt_passed(gt_s2c(s + 700000, c, SEG_RST, NULL)));
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_CLOSING);
+	cr_expect_eq(gt_l3->forged, 0);
 }
 
 Test(l3_narrow, both_fins_end_it_as_ever)

@@ -403,7 +403,7 @@ void border_drain_packet(struct visit *v)
 	bf->heard[v->d] |= bf->asked;
 	if (v->s.flags & (SEG_RST | SEG_SYN)) {
 		r = seqtrk_see(&f->trk, v->d, &v->s, flow_xlate(f));
-		if (r == SEQTRK_RESET) {
+		if (r == SEQTRK_RESET || (r == SEQTRK_UNKNOWN && (v->s.flags & SEG_RST) && offload_reset(f))) {
 			border_drain_over(bf, "rst");
 			l3_flow_end(f, "reset");
 		}

@@ -168,6 +168,10 @@ bool narrow_visit(struct visit *v)
 	if (v->p->hook == PKTQ_HOOK_FORWARD) {
 		/* the kernel's tracker forgot it */
 	} else if (v->d == FLOW_SERVER) {
+		if (v->s.flags & SEG_RST && offload_reset(f)) {
+			narrow_missed(f, edge);
+			return false;
+		}
 		if (!(v->s.flags & SEG_FIN)) {
 			f->bytes[FLOW_SERVER] -= v->s.data_len; /* with all that passed */
 			l3_forward(v);

@@ -75,6 +75,14 @@ static bool offload_ended(uint8_t tcp_state)
 	return tcp_state == TCP_CONNTRACK_TIME_WAIT || tcp_state == TCP_CONNTRACK_CLOSE;
 }
 
+bool offload_reset(struct flow *f)
+{
+	struct l3 *l3 = f->gw->l3;
+	struct ct_entry e;
+
+	return l3->ct && ct_get(l3->ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], &e) == 0 && e.tcp_state == TCP_CONNTRACK_CLOSE;
+}
+
 void offload_look(struct flow *f)
 {
 	struct l3 *l3 = f->gw->l3;
