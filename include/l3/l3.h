@@ -79,6 +79,8 @@ struct l3 {
 	struct ct *ct;             /* owns; NULL: no tracker, or a test */
 	struct offload offload;
 	bool narrow;               /* our rules know the narrow classes (narrow.h) */
+	uint64_t bulk[16];         /* ids of flows that are to be in bulk when the queue is empty */
+	unsigned nb_bulk;
 	bool kernel_xlate;         /* the kernel can adjust sequence numbers */
 	const char *no_kernel_xlate; /* else: why not; a static text */
 	struct steer *steer;       /* owns; NULL: nothing is steered */

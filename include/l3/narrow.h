@@ -37,13 +37,18 @@
 #include "core/compiler.h"
 
 struct flow;
+struct pktq;
 struct visit;
 
 /* The connection's next verdict gives it the class that a watched one should have now: lean, ours or hard. */
 void narrow_want(struct flow *f);
 
-/* New payload of side <d> is let through, of a flow that is watched: it is lean from now on, where it may be, or bulk. */
+/* New payload of side <d> is let through, of a flow that is watched: it is lean from now on, where it may be, and bulk
+ * when this batch is over. */
 void narrow_data(struct flow *f, int d);
+
+/* A batch of packets of <q> is done and its verdicts are sent: the time for bulks to begin, where nothing waits. */
+void narrow_batch_end(struct pktq *q, bool drained);
 
 /* A packet of a flow in bulk. True: it has its verdict. False: bulk is over, it goes on like any other. */
 bool narrow_visit(struct visit *v);

@@ -3,7 +3,8 @@
  * narrow.c - what of a watched connection passes without being queued
  *
  * See the header for the model. The class is changed with verdicts, so the change takes effect with the packet that
- * causes it; narrow_off() asks the kernel's tracker, for when there is none. What is on its way into the queue meanwhile is
+ * causes it; narrow_off() asks the kernel's tracker, for when there is none. So does the beginning of a bulk, and when the queue is
+ * empty: packets that pass would overtake those that wait there (a sender without SACK takes that for a loss). What is on its way into the queue meanwhile is
  * handled by what the record says, which is ahead of the class when bulk begins, and behind it never: `seen` says
  * client-data before the first packet passes unseen, and all again before policy sees the client's next byte.
  */
@@ -79,17 +80,57 @@ static bool narrow_is_bulk(const struct flow *f)
 	return a->body.kind == H1_BODY_CLOSE || (a->body.kind == H1_BODY_LENGTH && a->body.left >= NARROW_LEFT);
 }
 
+static bool narrow_may_begin(const struct flow *f)
+{
+	return !f->dead && f->state == FLOW_ST_WATCHED && f->seen == FLOW_SEEN_ALL && f->mark_class == MARK_LEAN &&
+	       f->want_class == MARK_LEAN && !f->renewed && !flow_hold(f) && narrow_run(f) >= NARROW_RUN && narrow_is_bulk(f);
+}
+
 void narrow_data(struct flow *f, int d)
 {
+	struct l3 *l3 = f->gw->l3;
+
 	if (f->want_class == MARK_OURS)
 		narrow_want(f);
-	if (d == FLOW_CLIENT || f->mark_class != MARK_LEAN || f->want_class != MARK_LEAN || f->renewed || flow_hold(f) ||
-	    narrow_run(f) < NARROW_RUN || !narrow_is_bulk(f))
+	if (d == FLOW_CLIENT || !narrow_may_begin(f))
+		return;
+	if (l3->nb_bulk < ARRAY_SIZE(l3->bulk) && (!l3->nb_bulk || l3->bulk[l3->nb_bulk - 1] != f->id))
+		l3->bulk[l3->nb_bulk++] = f->id; /* no room: with another packet */
+}
+
+static void narrow_begin(struct flow *f)
+{
+	struct l3 *l3 = f->gw->l3;
+
+	/* without a tracker to ask (a test) the next verdict says it */
+	if (l3->ct && ct_set_mark(l3->ct, &f->side[FLOW_CLIENT], &f->side[FLOW_SERVER], mark_bits(l3->mark_mask, MARK_BULK),
+				  l3->mark_mask) < 0)
 		return;
 	trace_step(f, "bulk: of the server's packets none is needed");
 	f->seen = FLOW_SEEN_CLIENT_DATA;
 	f->want_class = MARK_BULK;
+	if (l3->ct)
+		f->mark_class = MARK_BULK;
 	flow_set_timer(f, FLOW_TMR_OFFLOAD); /* it is quiet for us, and ends as an offloaded one may: unseen */
+}
+
+void narrow_batch_end(struct pktq *q, bool drained)
+{
+	struct gateway *gw = q->owner;
+	struct l3 *l3 = gw->l3;
+	unsigned i, n = 0;
+
+	if (!l3->nb_bulk || !drained || !pktq_dry(q))
+		return;
+	for (i = 0; i < l3->nb_bulk; i++) {
+		struct flow *f = flow_by_id(&l3->flows, l3->bulk[i]);
+
+		if (f && flow_queue(f) != q)
+			l3->bulk[n++] = l3->bulk[i];
+		else if (f && narrow_may_begin(f))
+			narrow_begin(f);
+	}
+	l3->nb_bulk = n;
 }
 
 /* ---- out of it ---- */

@@ -505,6 +505,7 @@ static void path_batch_end(void *owner, struct pktq *q, bool drained)
 
 	if (gw->l3->border)
 		gw->l3->border->batch_end(q, drained);
+	narrow_batch_end(q, drained);
 	flow_reap(&gw->l3->flows);
 }
 
