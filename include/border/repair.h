@@ -60,6 +60,9 @@ int repair_make(const struct repair_spec *spec, int *fd, const char **step);
 int repair_set_mark(int fd, uint32_t mark);
 /* Caps the window we offer from now on. */
 void repair_clamp_window(int fd, uint32_t bytes);
+/* The same behind a cap of less than a segment. With a larger cap alone the window would stay shut: the kernel lets it grow with what
+ * arrives (tcp_set_window_clamp(), tcp_grow_window()), and nothing can. What is offered then is said with the next ACK. */
+void repair_open_window(int fd, uint32_t bytes);
 /* Caps what the socket takes that is not sent yet. */
 void repair_limit_unsent(int fd, uint32_t bytes);
 int repair_queues(int fd, struct repair_queues *q);

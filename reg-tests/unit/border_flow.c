@@ -85,6 +85,14 @@ void __wrap_repair_clamp_window(int fd, uint32_t bytes)
 	bt_of(fd)->clamp = bytes;
 }
 
+static unsigned bt_opened;
+
+void __wrap_repair_open_window(int fd, uint32_t bytes)
+{
+	bt_of(fd)->clamp = bytes;
+	bt_opened++;
+}
+
 void __wrap_repair_limit_unsent(int fd, uint32_t bytes)
 {
 	bt_of(fd)->unsent_max = bytes;
@@ -934,6 +942,7 @@ Test(calm, whoever_is_far_ahead_may_send_no_more_until_the_rest_was_read)
 	bt_side(FLOW_SERVER)->q.unsent = 1 << 20; /* but not calm yet */
 	bt_wait(1);
 	cr_assert_eq(bt_side(FLOW_CLIENT)->clamp, 128 << 10);
+	cr_assert_eq(bt_opened, 1, "by more than a larger clamp");
 	cr_assert_eq(gt_nsent, 1, "it is made to tell of its window");
 	cr_assert_eq(gt_sent[0].ack, BT_S);
 	cr_assert_eq(f->state, FLOW_ST_PROMOTED);

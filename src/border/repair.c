@@ -190,6 +190,23 @@ void repair_clamp_window(int fd, uint32_t bytes)
 	repair_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, (int)MIN(MAX(bytes, 1U), (uint32_t)INT32_MAX));
 }
 
+void repair_open_window(int fd, uint32_t bytes)
+{
+	struct tcp_repair_window w;
+	socklen_t len = sizeof(w);
+
+	if (repair_int(fd, IPPROTO_TCP, TCP_REPAIR, 1) < 0) {
+		repair_clamp_window(fd, bytes);
+		return;
+	}
+	if (getsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, &len) == 0) {
+		w.rcv_wnd = MAX(w.rcv_wnd, MIN(bytes, 65535U));
+		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof(w));
+	}
+	repair_clamp_window(fd, bytes);
+	repair_thaw(fd);
+}
+
 void repair_limit_unsent(int fd, uint32_t bytes)
 {
 	repair_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)MIN(bytes, (uint32_t)INT32_MAX));

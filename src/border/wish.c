@@ -93,7 +93,10 @@ static void wish_clamp(struct border_flow *bf, int d, const struct repair_queues
 	if (wnd == bf->clamp[d])
 		return;
 	bf->clamp[d] = wnd;
-	repair_clamp_window(bf->fd[d], wnd);
+	if (was_shut)
+		repair_open_window(bf->fd[d], wnd);
+	else
+		repair_clamp_window(bf->fd[d], wnd);
 	/* it reads no more that would make it say so */
 	if (was_shut && q)
 		border_poke(bf, &(struct border_probe){ .to = d,
