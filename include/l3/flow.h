@@ -267,7 +267,7 @@ void flow_assert(const struct flow *f);
 
 /* Starts <tmr>, in place of what ran. */
 void flow_set_timer(struct flow *f, enum flow_timer tmr);
-/* Something of the flow was seen: its timer begins anew. Not for INSPECT and HOLD, which are limits. */
+/* Something of the flow was seen, which its receiver takes: its timer begins anew. Not for INSPECT and HOLD, which are limits. */
 void flow_touch(struct flow *f);
 
 /* The table's next flow in the order of places, from *<at> on, which moves on; NULL: there is none. Begin with 0. Flows may come

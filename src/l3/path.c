@@ -258,6 +258,14 @@ static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t nxt, bool f
 	}
 }
 
+/* Whatever its receiver would not take says nothing of the connection, and puts no timer off. What nothing is known of may be
+ * true. */
+static void path_heard(struct flow *f, enum seqtrk_res r)
+{
+	if (seqtrk_acceptable(r) || r == SEQTRK_UNKNOWN)
+		flow_touch(f);
+}
+
 void l3_watch(struct visit *v)
 {
 	struct flow *f = v->f;
@@ -280,6 +288,7 @@ void l3_watch(struct visit *v)
 		path_reborn(v);
 		return;
 	}
+	path_heard(f, r);
 	/* bytes nobody saw before; the edge does not move for what is not acceptable */
 	fresh = v->s.data_len && f->trk.side[v->d].nxt != nxt;
 	if (fresh)
@@ -337,6 +346,13 @@ static void path_offloaded(struct visit *v)
 		l3_forward(v);
 }
 
+/* Nothing of it passes, and the record lasts as long as its ends try. */
+static void path_drop(struct visit *v)
+{
+	path_heard(v->f, seqtrk_judge(&v->f->trk, v->d, &v->s, flow_xlate(v->f)));
+	l3_drop(v);
+}
+
 static void path_closing(struct visit *v)
 {
 	struct flow *f = v->f;
@@ -345,12 +361,14 @@ static void path_closing(struct visit *v)
 		path_reborn(v);
 		return;
 	}
-	if (f->sockets)
+	if (f->sockets) {
+		flow_touch(f); /* the sockets will judge it */
 		l3_to_socket_late(v);
-	else if (f->policy == FLOW_POL_DROP)
-		l3_drop(v);
-	else
+	} else if (f->policy == FLOW_POL_DROP) {
+		path_drop(v);
+	} else {
 		l3_pass(v);
+	}
 }
 
 /* A segment from before a demotion may ack less than its receiver has seen acked, too little to be heard (RFC 5961
@@ -378,6 +396,7 @@ void l3_flow_packet(struct visit *v)
 	switch ((enum flow_state)f->state) {
 	case FLOW_ST_PROMOTED:
 	case FLOW_ST_LEAVING:
+		flow_touch(f);
 		if (path_is_reborn(v))
 			path_reborn(v);
 		else
@@ -402,7 +421,7 @@ void l3_flow_packet(struct visit *v)
 		break;
 	}
 	if (f->policy == FLOW_POL_DROP)
-		l3_drop(v);
+		path_drop(v);
 	else if (f->recalled && flow_border(f))
 		v->l3->border->packet(v); /* hears of it, and has it watched */
 	else
@@ -425,7 +444,6 @@ static void path_flow(struct visit *v)
 
 	if (f->gw->removed)
 		path_orphan(f);
-	flow_touch(f);
 	flow_set_queue(f, v->q);
 	f->foreign_mark = flow_mark(f, mark_foreign(v->p->mark, v->l3->mark_mask));
 	f->packets++;

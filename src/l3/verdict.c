@@ -155,6 +155,7 @@ void l3_pass(struct visit *v)
 {
 	struct flow *f = v->f;
 
-	seqtrk_see(&f->trk, v->d, &v->s, flow_xlate(f));
+	if (seqtrk_acceptable(seqtrk_see(&f->trk, v->d, &v->s, flow_xlate(f))))
+		flow_touch(f);
 	l3_forward(v);
 }
