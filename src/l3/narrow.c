@@ -219,8 +219,8 @@ bool narrow_visit(struct visit *v)
 			return true;
 		}
 		edge = v->s.seq;
-	} else if (seg_is_pure_ack(&v->s)) {
-		l3_forward(v);
+	} else if (seg_is_pure_ack(&v->s) || v->s.flags & SEG_SYN) {
+		l3_forward(v); /* the server answers a SYN by an ACK (RFC 5961 4); a new connection begins after FINs or a RST */
 		return true;
 	} else if (!narrow_believes(v)) {
 		v->l3->forged++;
