@@ -49,7 +49,8 @@ struct l3_border_ops {
 	void (*batch_end)(struct pktq *q, bool drained);
 	/* <q> is closing, and its flows have no queue any more: those with border that wait for it let go. */
 	void (*queue_gone)(const struct pktq *q);
-	/* Ends it: both ends get a reset, or the stream is killed. For `kill flow`. */
+	/* Ends it: both ends get a reset, or the stream is killed. For `kill flow`; for flows with border, and CLOSING ones with
+	 * pseudo sockets. */
 	void (*kill)(struct flow *f);
 	/* CLOSING with pseudo sockets: are they still at work? */
 	bool (*lingers)(const struct flow *f);

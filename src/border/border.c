@@ -279,9 +279,14 @@ static void border_kill(struct flow *f)
 {
 	struct border_flow *bf = flow_border(f);
 
+	if (!bf) {
+		border_sweep_last(border_of(f), f); /* what still comes is theirs, and ends there */
+		return;
+	}
 	switch (bf->state) {
 	case BORDER_ST_RECALLING:
 		border_recall_over(bf, "killed");
+		l3_flow_reset(f);
 		l3_flow_end(f, "killed");
 		break;
 	case BORDER_ST_DRAINING:
@@ -300,7 +305,9 @@ static void border_release(struct flow *f)
 {
 	struct border_flow *bf = flow_border(f);
 
-	if (bf)
+	if (bf && bf->state == BORDER_ST_RECALLING)
+		border_recall_over(bf, "ended"); /* it goes on without us */
+	else if (bf)
 		border_kill(f);
 	if (bf && flow_border(f) == bf) {
 		if (flow_hold(f))

@@ -381,11 +381,13 @@ static enum cli_ret l3_cli_kill_flow(struct cli_ctx *ctx)
 	if (f->state == FLOW_ST_OFFLOADED)
 		return cli_err(ctx, "Flow %s is offloaded: its sequence numbers are not known.", ctx->args[2]);
 	flow_set_end(f, "killed");
-	if (flow_border(f)) {
+	if (flow_border(f) || f->sockets) {
 		f->gw->l3->border->kill(f);
 		return CLI_DONE;
 	}
 	narrow_off(f);
+	if (flow_hold(f))
+		hold_drop(f); /* no rule let it pass */
 	l3_flow_reset(f);
 	l3_flow_end(f, "killed");
 	/* after a bulk a client's next number is not known: the server answers what it says with a reset */
