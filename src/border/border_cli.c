@@ -55,6 +55,10 @@ static enum cli_ret border_cli_promote(struct cli_ctx *ctx)
 	f = l3_cli_find(ctx, ctx->args[2]);
 	if (!f)
 		return CLI_DONE;
+	if (f->policy == FLOW_POL_DROP) {
+		l3_promote_refused(f, "dropped");
+		return cli_err(ctx, "Flow %s: refused: dropped.", ctx->args[2]);
+	}
 	if (f->state == FLOW_ST_OFFLOADED || f->seen == FLOW_SEEN_CLIENT_DATA) {
 		why = border_recall(f, ctx->args[3]);
 		if (!why)
