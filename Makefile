@@ -79,10 +79,12 @@ $(BUILD)/%.o: src/%.c Makefile VERSION
 WRAP_MEMORY        := pool_alloc pool_zalloc malloc calloc realloc mmap
 WRAP_l3_narrow     := offload_reset
 WRAP_l3_record     := $(WRAP_MEMORY)
-WRAP_border_flow   := $(WRAP_MEMORY) repair_prepare repair_make repair_set_mark repair_clamp_window repair_open_window repair_limit_unsent repair_queues repair_tsval \
+WRAP_BORDER        := repair_prepare repair_make repair_set_mark repair_clamp_window repair_open_window repair_limit_unsent repair_queues repair_tsval \
 		      repair_freeze repair_thaw repair_close stream_promote stream_leave_ask stream_leave_why \
 		      stream_leave_cancel stream_may_leave stream_is_opaque stream_quiet stream_bytes stream_detach \
 		      stream_kill pktq_dry stream_begin l3_recall border_socket_state
+WRAP_border_flow   := $(WRAP_MEMORY) $(WRAP_BORDER)
+WRAP_l3_matrix     := $(WRAP_BORDER)
 WRAP_border_repair := socket setsockopt getsockopt bind connect close stream_promote stream_kill
 $(BUILD)/unit/%: reg-tests/unit/%.c $(OBJS)
 	@mkdir -p $(@D)

@@ -40,7 +40,7 @@ static struct gt_verdict gt_v[256];
 static unsigned gt_nv, gt_id;
 static uint8_t gt_times[65536]; /* how many verdicts a packet got, by id */
 static struct seg gt_sent[64]; /* injected; pkt is not valid */
-static unsigned gt_nsent;
+static unsigned gt_nsent, gt_nlocal; /* in all; of these to sockets */
 static char gt_promoted[64];   /* frontend that border was asked for; "" none */
 static const char *gt_refuse;  /* what border answers */
 
@@ -57,6 +57,7 @@ UNUSED static void gt_sink(struct pktq *q, const struct pktq_verdict *v)
 
 UNUSED static void gt_inject(void *arg, bool local, const void *pkt, uint32_t len)
 {
+	gt_nlocal += local;
 	cr_assert_eq(seg_parse(&gt_sent[gt_nsent++ % ARRAY_SIZE(gt_sent)], (void *)pkt, len, len), SEG_OK);
 }
 
@@ -115,7 +116,7 @@ UNUSED static void gt_up(const char *lines)
 	pktq_open_fake(gt_gw->q, &gt_w, &l3_path_handler, gt_gw, gt_sink);
 	list_add_tail(&gt_l3->queues, &gt_gw->q->node);
 	list_add_tail(&gt_l3->gateways, &gt_gw->node);
-	gt_nv = gt_nsent = gt_id = 0;
+	gt_nv = gt_nsent = gt_nlocal = gt_id = 0;
 	memset(gt_times, 0, sizeof(gt_times));
 	gt_promoted[0] = '\0';
 	gt_refuse = NULL;
