@@ -194,6 +194,9 @@ const char *l3_adopt(struct flow *f);
 const char *l3_adopt_entry(struct flow *f, const struct ct_entry *e);
 /* The flow does something that forbids its promotion: counted by name, once for each flow. <why> NULL: it does not. */
 void l3_unsupported(struct flow *f, const char *why);
+/* A reset whose number nobody can judge here, for its sender's are not known: passes, and its receiver is asked. One that has taken
+ * it answers with a reset of its own, whose number is known. */
+void l3_reset_unjudged(struct visit *v);
 /* Out of HELD: WATCHED, or TRANSLATED when it has deltas. What it holds is untouched. */
 void l3_unhold(struct flow *f);
 /* Begins the end: held packets pass, CLOSING, the log line is written with the word <how>. */

@@ -201,12 +201,26 @@ Test(l3_narrow, a_reset_that_nobody_can_judge_here_ends_it_when_the_tracker_took
 	nt_up(RULES);
 	nt_client(REQ("/plain"));
 	nt_response(1000000, FEW);
+	gt_nsent = 0;
 	cr_expect(gt_passed(gt_s2c(s + 700000, c, SEG_RST, NULL)));
 	cr_expect(nt_bulk());
+	cr_assert_eq(gt_nsent, 1, "the client is asked whether it was one");
+	cr_expect_eq(gt_sent[0].ack, c);
+	cr_expect_eq(gt_sent[0].flags, SEG_ACK);
 	tracker_closed = true;
 	cr_expect(gt_passed(gt_s2c(s + 700000, c, SEG_RST, NULL)));
 	cr_expect_eq(gt_flow_1()->state, FLOW_ST_CLOSING);
 	cr_expect_eq(gt_l3->forged, 0);
+}
+
+Test(l3_narrow, a_client_that_took_the_reset_says_so)
+{
+	nt_up(RULES);
+	nt_client(REQ("/plain"));
+	nt_response(1000000, FEW);
+	gt_s2c(s + 700000, c, SEG_RST, NULL);
+	gt_c2s(gt_sent[0].ack, 0, SEG_RST, NULL); /* RFC 9293 3.5.2: no connection */
+	cr_expect_eq(gt_flow_1()->state, FLOW_ST_CLOSING);
 }
 
 Test(l3_narrow, both_fins_end_it_as_ever)

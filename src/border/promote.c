@@ -331,7 +331,7 @@ void border_recall_poll(struct border_flow *bf)
 
 	if (f->state != FLOW_ST_WATCHED && f->state != FLOW_ST_TRANSLATED) {
 		border_recall_over(bf, "closing");
-	} else if (seqtrk_known(&f->trk) && promote_is_settled(bf)) {
+	} else if (promote_is_settled(bf) && seqtrk_known(&f->trk)) {
 		f->recalled = false;
 		border_unwatch(bf);
 		why = promote_begin(bf);
@@ -407,7 +407,10 @@ void border_drain_packet(struct visit *v)
 			border_drain_over(bf, "rst");
 			l3_flow_end(f, "reset");
 		}
-		l3_forward(v);
+		if (r == SEQTRK_UNKNOWN && (v->s.flags & SEG_RST))
+			l3_reset_unjudged(v);
+		else
+			l3_forward(v);
 		return;
 	}
 	where = seqtrk_where(&v->s, f->trk.side[v->d].nxt);

@@ -78,6 +78,20 @@ void l3_flow_reset(struct flow *f)
 	f->trk.f |= SEQTRK_C_RST;
 }
 
+void l3_reset_unjudged(struct visit *v)
+{
+	struct flow *f = v->f;
+	int to = !v->d;
+
+	if (!v->judged)
+		l3_forward(v);
+	/* its answer could not be judged either, and would be asked about, and so on */
+	if (!(f->trk.side[to].f & SEQTRK_F_NXT))
+		return;
+	pktq_flush(v->q);
+	decide_send(f, to, 0, xlate_seq(flow_xlate(f), v->d, f->trk.side[v->d].nxt) - 1);
+}
+
 void l3_unhold(struct flow *f)
 {
 	flow_set_state(f, f->xlate_by == FLOW_XLATE_NONE ? FLOW_ST_WATCHED : FLOW_ST_TRANSLATED);

@@ -209,7 +209,11 @@ bool narrow_visit(struct visit *v)
 	if (v->p->hook == PKTQ_HOOK_FORWARD) {
 		/* the kernel's tracker forgot it */
 	} else if (v->d == FLOW_SERVER) {
-		if (v->s.flags & SEG_RST && offload_reset(f)) {
+		if (v->s.flags & SEG_RST) {
+			if (!offload_reset(f)) {
+				l3_reset_unjudged(v);
+				return true;
+			}
 			narrow_missed(f, edge);
 			return false;
 		}

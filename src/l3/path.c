@@ -241,8 +241,11 @@ static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t nxt, bool f
 
 	if (path_is_one_way(v, r)) {
 		l3_unsupported(f, "one-way");
-	} else if (r == SEQTRK_UNKNOWN && (v->s.flags & SEG_RST) && offload_reset(f)) {
-		l3_flow_end(f, "reset");
+	} else if (r == SEQTRK_UNKNOWN && (v->s.flags & SEG_RST)) {
+		if (offload_reset(f))
+			l3_flow_end(f, "reset");
+		else
+			l3_reset_unjudged(v);
 	} else if (!seqtrk_acceptable(r) && r != SEQTRK_CHALLENGE) {
 		v->l3->forged++;
 	} else if (r == SEQTRK_RESET) {
