@@ -241,7 +241,8 @@ static void path_follow(struct visit *v, enum seqtrk_res r, uint32_t nxt, bool f
 
 	if (path_is_one_way(v, r)) {
 		l3_unsupported(f, "one-way");
-	} else if (r == SEQTRK_UNKNOWN && (v->s.flags & SEG_RST)) {
+	} else if (r == SEQTRK_UNKNOWN && (v->s.flags & SEG_RST) && f->state != FLOW_ST_OPENING) {
+		/* (in OPENING it may be about the connection that had the addresses before) */
 		if (offload_reset(f))
 			l3_flow_end(f, "reset");
 		else
