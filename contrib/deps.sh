@@ -15,7 +15,7 @@ set -eu
 build="gcc make pkg-config libc6-dev libev-dev libpcre2-dev libmnl-dev libnetfilter-queue-dev
 	libsqlite3-dev libssl-dev zlib1g-dev"
 run="iproute2 iptables conntrack kmod procps util-linux ca-certificates"
-test="clang libcriterion-dev varnish nginx-light curl tcpdump jq openssl python3"
+test="clang libcriterion-dev varnish nginx-light curl tcpdump jq openssl python3 nftables"
 clients="openssh-server openssh-client rsync redis-server postgresql wget"
 # package:service
 services="nginx-light:nginx varnish:varnish varnish:varnishncsa openssh-server:ssh rsync:rsync redis-server:redis-server

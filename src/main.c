@@ -40,6 +40,7 @@ struct options {
 	int nb_files;
 	bool check, daemon, foreground, master_worker, notify, quiet, verbose, debug, diag, print_steering;
 	bool fail_on_warnings;
+	enum steering_format steering;
 	const char *pidfile, *chdir, *master_cli, *condition, *old_socket, *local_peer;
 	unsigned maxconn, mem_mb;
 	int old_signal;
@@ -67,9 +68,9 @@ static void main_build_options(FILE *f)
 
 struct main_arg {
 	const char *name;
-	const char *value; /* what the argument is called in the usage, or NULL: takes none */
+	const char *value; /* what the argument is called in the usage, or NULL: takes none; "=" before it: --name or --name=value */
 	const char *help;
-	int (*set)(struct options *o, char *value);
+	int (*set)(struct options *o, char *value); /* <0: show the usage; >0: it is said what is wrong, exit with this status */
 };
 
 static int set_file(struct options *o, char *v)
@@ -108,7 +109,6 @@ SET_FLAG(foreground, foreground)
 SET_FLAG(quiet, quiet)
 SET_FLAG(verbose, verbose)
 SET_FLAG(master, master_worker)
-SET_FLAG(steering, print_steering)
 SET_FLAG(diag, diag)
 SET_FLAG(warnings, fail_on_warnings)
 SET_TEXT(pidfile, pidfile)
@@ -140,6 +140,25 @@ static int set_mem(struct options *o, char *v)
 	return set_number(&o->mem_mb, v);
 }
 
+static int set_steering(struct options *o, char *v)
+{
+	const char *near;
+	int i;
+
+	o->print_steering = true;
+	for (i = 0; v && i < STEERING_FORMATS; i++) {
+		if (strcmp(v, steering_format_name[i]) == 0)
+			break;
+	}
+	if (i == STEERING_FORMATS) {
+		near = diag_nearest_of(v, steering_format_name, STEERING_FORMATS);
+		msg_alert("--print-steering : unknown format '%s'" DIAG_MAYBE, v, DIAG_MAYBE_ARG(near));
+		return 1;
+	}
+	o->steering = i;
+	return 0;
+}
+
 static int set_nothing(struct options *o, char *v)
 {
 	return 0;
@@ -161,7 +180,7 @@ static const struct main_arg main_args[] = {
 	{ "-n", "maxconn", "sets the maximum total # of connections", set_maxconn },
 	{ "-m", "megs", "limits the usable amount of memory (in MB)", set_mem },
 	{ "-L", "name", "sets the local peer name", set_peer },
-	{ "--print-steering", NULL, "prints the firewall rules, routes and sysctls that gateways need, and exits",
+	{ "--print-steering", "=iptables|nft", "prints the firewall rules, routes and sysctls that gateways need, and exits",
 	  set_steering },
 	{ "-q", NULL, "quiet mode : don't display messages", set_quiet },
 	{ "-V", NULL, "enters verbose mode (disables quiet mode)", set_verbose },
@@ -170,6 +189,11 @@ static const struct main_arg main_args[] = {
 	{ "-dr", NULL, "accepted and without effect", set_nothing },
 };
 
+static bool arg_optional(const struct main_arg *a)
+{
+	return a->value && a->value[0] == '=';
+}
+
 static int main_usage(void)
 {
 	size_t i;
@@ -177,9 +201,15 @@ static int main_usage(void)
 	main_version(stderr);
 	fprintf(stderr, "Usage : standin [-f <cfgfile|cfgdir>]* [ -vdVD ] [ -p <pidfile> ] [ -C <dir> ] [-- <cfgfile>*]\n"
 			"        -v displays version ; -vv shows known build options.\n");
-	for (i = 0; i < ARRAY_SIZE(main_args); i++)
-		fprintf(stderr, "        %s%s%s%s %s\n", main_args[i].name, main_args[i].value ? " <" : "",
-			main_args[i].value ? main_args[i].value : "", main_args[i].value ? ">" : "", main_args[i].help);
+	for (i = 0; i < ARRAY_SIZE(main_args); i++) {
+		const struct main_arg *a = &main_args[i];
+
+		if (arg_optional(a))
+			fprintf(stderr, "        %s[%s] %s\n", a->name, a->value, a->help);
+		else
+			fprintf(stderr, "        %s%s%s%s %s\n", a->name, a->value ? " <" : "", a->value ? a->value : "",
+				a->value ? ">" : "", a->help);
+	}
 	fprintf(stderr, "        -dM[<byte>,help,...] accepted: memory is checked by the sanitizer build\n"
 			"        -sf/-st [pid ]* finishes/terminates old pids.\n");
 	return 1;
@@ -201,11 +231,29 @@ static int main_old_pids(struct options *o, int sig, char **argv, int i)
 	return i;
 }
 
+/* The argument that argv[i] names, as far as its value is there, in *value; NULL: none */
+static const struct main_arg *main_find(char **argv, int i, char **value)
+{
+	for (const struct main_arg *a = main_args; a < main_args + ARRAY_SIZE(main_args); a++) {
+		size_t n = strlen(a->name);
+
+		if (strncmp(argv[i], a->name, n) != 0 || (argv[i][n] && !(arg_optional(a) && argv[i][n] == '=')))
+			continue;
+		if (arg_optional(a))
+			*value = argv[i][n] ? argv[i] + n + 1 : NULL;
+		else
+			*value = a->value ? argv[i + 1] : NULL;
+		return a->value && !arg_optional(a) && !*value ? NULL : a;
+	}
+	return NULL;
+}
+
 /* Returns <0 to go on, or the exit status. */
 static int main_parse(struct options *o, int argc, char **argv)
 {
 	const struct main_arg *a;
-	int i;
+	char *value;
+	int i, rc;
 
 	for (i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-v") == 0 || strcmp(argv[i], "-vv") == 0) {
@@ -227,14 +275,11 @@ static int main_parse(struct options *o, int argc, char **argv)
 		}
 		if (strncmp(argv[i], "-dM", 3) == 0)
 			continue;
-		for (a = main_args; a < main_args + ARRAY_SIZE(main_args); a++) {
-			if (strcmp(argv[i], a->name) == 0)
-				break;
-		}
-		if (a == main_args + ARRAY_SIZE(main_args) || (a->value && !argv[i + 1]) ||
-		    a->set(o, a->value ? argv[i + 1] : NULL) < 0)
-			return main_usage();
-		i += !!a->value;
+		a = main_find(argv, i, &value);
+		rc = a ? a->set(o, value) : -EINVAL;
+		if (rc)
+			return rc < 0 ? main_usage() : rc;
+		i += a->value && !arg_optional(a);
 	}
 	return -1;
 }
@@ -435,14 +480,14 @@ static struct epoch *main_read_config(const struct options *o)
 	return ep;
 }
 
-static int main_print_steering(const struct epoch *ep)
+static int main_print_steering(const struct epoch *ep, enum steering_format format)
 {
 	struct buf out = { 0 };
 	char *err = NULL;
-	int rc = steering_print(ep, &out, &err);
+	int rc = steering_print(ep, format, &out, &err);
 
 	if (rc < 0)
-		msg_alert("%s", err ? err : strerror(-rc));
+		msg_alert("--print-steering : %s", err ? err : strerror(-rc));
 	else
 		fwrite(buf_head(&out), 1, out.data, stdout);
 	free(err);
@@ -571,7 +616,7 @@ int main(int argc, char **argv)
 	if (o.maxconn)
 		ep->global.maxconn = o.maxconn;
 	if (o.check || o.print_steering) {
-		status = o.print_steering ? main_print_steering(ep) : 0;
+		status = o.print_steering ? main_print_steering(ep, o.steering) : 0;
 		if (o.check && (!o.quiet || o.verbose))
 			printf("Configuration file is valid\n");
 		epoch_put(ep);

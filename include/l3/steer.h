@@ -8,6 +8,7 @@
  *   plan   pure: from a struct steer_conf to texts (iptables-restore input of
  *          both families, the ip and sysctl lines). Self-contained, no pointers
  *          into the conf: a reload makes one and sends it to the helper thread.
+ *          The same conf makes a script for nft, which is only ever printed.
  *   steer  one per network namespace: what is in force, the state file
  *          /run/standin/steer-<netns inode> with the sysctls' originals, and
  *          a lock on it that says that a daemon lives.
@@ -79,6 +80,10 @@ bool steer_plan_kernel(const struct steer_plan *p);
 bool steer_after_crash(const struct steer *st);
 /* All of it as a shell script that an operator can read and run: --print-steering. */
 void steer_plan_print(const struct steer_plan *p, struct buf *out);
+/* The same with a table for nft in place of the iptables rules; <conf>'s `narrow` and `kernel` are not looked at, manual
+ * steering has neither. 0, or -EINVAL with *err (malloc'd): what steer_plan_make() refuses, and names of interfaces
+ * that nft has no way to write. */
+int steer_nft_print(const struct steer_conf *conf, struct buf *out, char **err);
 
 /* Messages that are not errors ("net.ipv4.ip_forward is 0: ...") go here, one line each, no newline.
  * Called on the thread that runs steer_apply(). */

@@ -20,7 +20,10 @@ void steering_change(struct l3 *l3, struct epoch *ep);
  * tracker at work, which the next start replaces. */
 void steering_end(struct l3 *l3, unsigned adjusted);
 
-/* --print-steering: all gateways of <ep>, as a shell script. 0, or -errno with *err (malloc'd). */
-int steering_print(const struct epoch *ep, struct buf *out, char **err);
+enum steering_format { STEERING_IPTABLES, STEERING_NFT, STEERING_FORMATS };
+extern const char *const steering_format_name[];
+
+/* --print-steering: all gateways of <ep>, as a shell script. 0, or -errno with *err (malloc'd, or NULL). */
+int steering_print(const struct epoch *ep, enum steering_format format, struct buf *out, char **err);
 
 #endif

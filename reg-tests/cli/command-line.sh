@@ -87,6 +87,13 @@ for word in maxflows set-header promote; do
 	if printf '%s\n' "$said" | grep -q "'$word'"; then ok "$word is suggested"; else not_ok "$word is not suggested: $said"; fi
 done
 
+# rules to put in by hand
+answers "--print-steering: for iptables" 0 '^\} \| iptables-restore' --print-steering -f conf/standin.cfg
+answers "which can be said" 0 '^\} \| iptables-restore' --print-steering=iptables -f conf/standin.cfg
+answers "or for nft" 0 '^table inet standin' --print-steering=nft -f conf/standin.cfg
+answers "a format that is none, and the nearest" 1 "unknown format 'ntf'; did you mean 'nft'" --print-steering=ntf -f conf/standin.cfg
+answers "no other argument has a value in it" 1 'Usage' -q=1 -f conf/standin.cfg
+
 # a running one
 proxy >"$T/good.cfg"
 "$STANDIN" -f "$T/good.cfg" >"$T/log" 2>&1 &

@@ -40,6 +40,8 @@ sed -i 's/steer auto/steer manual/' "$T/gw.cfg"
 "$STANDIN" -f "$T/gw.cfg" --print-steering >"$T/steering.sh"
 runs "what --print-steering prints is a script" on gw sh -eu "$T/steering.sh"
 rules=$(gw_rules) routes=$(on gw ip rule; on gw ip -6 rule; on gw ip route show table 1000)
+runs "which may be run again" on gw sh -eu "$T/steering.sh"
+is "and changes nothing then" "$(gw_rules)$(on gw ip rule; on gw ip -6 rule; on gw ip route show table 1000)" "$rules$routes"
 more "it puts rules in" "$(printf '%s\n' "$rules" | grep -c .)" 20
 has "while no daemon listens, traffic passes" "$(on client "$tools/httpka" $S4 80 /plain)" 'result=ok'
 standin_up

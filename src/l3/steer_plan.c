@@ -54,10 +54,10 @@
 	"6 0 0 65535,6 0 0 0"
 
 static const struct {
-	const char *restore, *icmp, *ip, *pure_ack;
+	const char *save, *restore, *icmp, *ip, *pure_ack;
 } steer_fam[2] = {
-	{ "iptables-restore", "icmp", "ip", STEER_PURE_ACK4 },
-	{ "ip6tables-restore", "ipv6-icmp", "ip -6", STEER_PURE_ACK6 },
+	{ "iptables-save", "iptables-restore", "icmp", "ip", STEER_PURE_ACK4 },
+	{ "ip6tables-save", "ip6tables-restore", "ipv6-icmp", "ip -6", STEER_PURE_ACK6 },
 };
 
 struct steer_gen {
@@ -82,13 +82,13 @@ static struct steer_mark mk(const struct steer_gen *g, unsigned value, unsigned 
 
 /* ---- match lines ---- */
 
-static bool steer_match_applies(const struct steer_match *m, int family)
+bool steer_match_applies(const struct steer_match *m, int family)
 {
 	return (m->src.net.family == AF_UNSPEC || m->src.net.family == family) &&
 	       (m->dst.net.family == AF_UNSPEC || m->dst.net.family == family);
 }
 
-static bool steer_plan_applies(const struct steer_conf *c, int family)
+bool steer_conf_applies(const struct steer_conf *c, int family)
 {
 	for (unsigned i = 0; i < c->nb_gw; i++) {
 		if (c->gw[i].leftover)
@@ -425,7 +425,7 @@ static char *steer_gen_family(const struct steer_conf *c, int fam)
 	struct buf b = { 0 };
 	struct steer_gen g = { .c = c, .out = &b, .fam = fam };
 
-	if (!steer_plan_applies(c, steer_family(fam)))
+	if (!steer_conf_applies(c, steer_family(fam)))
 		return strdup("");
 	buf_printf_grow(&b, "*mangle\n");
 	gen_decl(&g);
@@ -444,7 +444,7 @@ static char *steer_gen_family(const struct steer_conf *c, int fam)
 
 /* ---- plans ---- */
 
-static int steer_conf_check(const struct steer_conf *c, char **err)
+int steer_conf_check(const struct steer_conf *c, char **err)
 {
 	if (!mark_mask_valid(c->mark_mask)) {
 		steer_err(err, "mark-mask 0x%08" PRIx32 " is not four adjacent bits", c->mark_mask);
@@ -463,9 +463,18 @@ static int steer_conf_check(const struct steer_conf *c, char **err)
 	return 0;
 }
 
-struct steer_plan *steer_plan_make(const struct steer_conf *c, char **err)
+char *steer_conf_names(const struct steer_conf *c)
 {
 	struct buf names = { 0 };
+
+	for (unsigned i = 0; i < c->nb_gw; i++)
+		buf_printf_grow(&names, "%s%s", i ? ", " : "", c->gw[i].name);
+	buf_put_grow(&names, "", 1);
+	return names.area;
+}
+
+struct steer_plan *steer_plan_make(const struct steer_conf *c, char **err)
+{
 	struct steer_plan *p;
 
 	if (steer_conf_check(c, err) < 0)
@@ -478,14 +487,11 @@ struct steer_plan *steer_plan_make(const struct steer_conf *c, char **err)
 	p->mark_mask = c->mark_mask;
 	p->route_table = c->route_table;
 	p->maxflows = c->maxflows;
+	p->names = steer_conf_names(c);
 	for (int i = 0; i < 2; i++)
 		p->rules[i] = steer_gen_family(c, i);
-	for (unsigned i = 0; i < c->nb_gw; i++) {
-		buf_printf_grow(&names, "%s%s", i ? ", " : "", c->gw[i].name);
+	for (unsigned i = 0; i < c->nb_gw; i++)
 		p->kernel |= c->gw[i].nb_kernel > 0;
-	}
-	buf_put_grow(&names, "", 1);
-	p->names = names.area;
 	return p;
 }
 
@@ -527,25 +533,40 @@ const char *steer_plan_rules(const struct steer_plan *p, int family)
 	return p->rules[family == AF_INET6];
 }
 
-void steer_plan_print(const struct steer_plan *p, struct buf *out)
+void steer_print_head(struct buf *out, const char *names)
 {
 	buf_printf_grow(out,
 			"#!/bin/sh\n# Steering for gateway %s. As root, in the network namespace of the "
 			"gateway.\nset -e\n\n",
-			p->names);
+			names);
 	for (unsigned i = 0; i < steer_nb_sysctls; i++)
 		buf_printf_grow(out, "echo %s > /proc/sys/%s\n", steer_sysctls[i].want,
 				steer_sysctls[i].path);
+}
+
+/* An ip rule that is there already is an error to `ip rule add`, which ends the script */
+void steer_print_route(struct buf *out, int family, uint32_t mark_mask, uint32_t table)
+{
+	const char *ip = steer_fam[family == AF_INET6].ip;
+	char rule[80];
+
+	snprintf(rule, sizeof(rule), "pref %d fwmark 0x%08" PRIx32 "/0x%08" PRIx32 " lookup %" PRIu32, STEER_RULE_PREF,
+		 mark_bits(mark_mask, MARK_LOCAL), mark_mask, table);
+	buf_printf_grow(out, "\n%s rule list %s | grep -q . || %s rule add %s\n", ip, rule, ip, rule);
+	buf_printf_grow(out, "%s route replace local default dev lo table %" PRIu32 "\n", ip, table);
+}
+
+void steer_plan_print(const struct steer_plan *p, struct buf *out)
+{
+	steer_print_head(out, p->names);
 	for (int i = 0; i < 2; i++) {
 		if (!p->rules[i][0])
 			continue;
-		buf_printf_grow(
-		    out, "\n%s rule add pref %d fwmark 0x%08" PRIx32 "/0x%08" PRIx32 " lookup %" PRIu32 "\n",
-		    steer_fam[i].ip, STEER_RULE_PREF, mark_bits(p->mark_mask, MARK_LOCAL), p->mark_mask,
-		    p->route_table);
-		buf_printf_grow(out, "%s route replace local default dev lo table %" PRIu32 "\n",
-				steer_fam[i].ip, p->route_table);
-		buf_printf_grow(out, "%s --noflush <<'EOF'\n%sEOF\n", steer_fam[i].restore, p->rules[i]);
+		steer_print_route(out, steer_family(i), p->mark_mask, p->route_table);
+		/* our jumps that are there go in the same transaction: the script may be run again */
+		buf_printf_grow(out, "{\necho '*mangle'\n%s -t mangle | sed -n '/^-A " STEER_CHAIN "/d; "
+				"s/^-A \\(.* -j " STEER_CHAIN "\\)/-D \\1/p'\ncat <<'EOF'\n%sEOF\n} | %s --noflush\n",
+				steer_fam[i].save, strchr(p->rules[i], '\n') + 1, steer_fam[i].restore);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * steer_priv.h - shared by steer.c (order, lock, state), steer_plan.c (texts), steer_run.c (programs) and
- * steer_route.c (rtnetlink)
+ * steer_priv.h - shared by steer.c (order, lock, state), steer_plan.c and steer_nft.c (texts), steer_run.c (programs)
+ * and steer_route.c (rtnetlink)
  */
 #ifndef STANDIN_L3_STEER_PRIV_H
 #define STANDIN_L3_STEER_PRIV_H
@@ -42,6 +42,17 @@ int steer_restore(int family, const char *text, char **err);
 int steer_explain(const char *prog, const char *text, const char *out, char **err);
 
 /* ---- steer_plan.c ---- */
+
+/* Can <c> be steered? 0, or -EINVAL with *err: mask not four adjacent bits, families mixed in one match. */
+int steer_conf_check(const struct steer_conf *c, char **err);
+/* Are there rules for packets of <family>? */
+bool steer_conf_applies(const struct steer_conf *c, int family);
+bool steer_match_applies(const struct steer_match *m, int family);
+/* "a, b": its gateways. malloc'd. */
+char *steer_conf_names(const struct steer_conf *c);
+/* Of a shell script: its beginning with the sysctls; our ip rule and route. May be run again. */
+void steer_print_head(struct buf *out, const char *names);
+void steer_print_route(struct buf *out, int family, uint32_t mark_mask, uint32_t table);
 
 struct steer_plan *steer_plan_dup(const struct steer_plan *p); /* NULL: no memory */
 

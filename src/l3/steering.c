@@ -52,49 +52,64 @@ static const struct gateway_conf *steering_only(const struct l3_conf *lc)
 	return c && list_last(&lc->gateways, struct gateway_conf, node) == c ? c : NULL;
 }
 
-/* <l3>: NULL where there is none. <narrow>: all that is only for speed, and needs more of the kernel. */
-static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch *ep, bool manual_too, bool narrow,
-					unsigned *nb, char **err)
+/* What a plan is made of: gateways, and what they have that a conf only borrows */
+struct steering_input {
+	struct steer_conf conf;
+	struct steer_gateway *gws; /* owns */
+	struct cond_box kernel[COND_BOXES_MAX];
+};
+
+/* <l3>: NULL where there is none. <narrow>: all that is only for speed, and needs more of the kernel. 0, or -ENOMEM.
+ * Free ->gws. */
+static int steering_collect(struct steering_input *in, const struct l3 *l3, const struct epoch *ep, bool manual_too,
+			    bool narrow)
 {
 	const struct l3_conf *lc = epoch_part(ep, &gateway_module);
-	struct steer_conf sc = {
+	struct steer_conf *sc = &in->conf;
+	const struct gateway_conf *c;
+	unsigned n = 0, nb_kernel = 0;
+
+	*sc = (struct steer_conf){
 		.mark_mask = l3 ? l3->mark_mask : ep->global.mark_mask, /* it does not change while running */
 		.route_table = ep->global.route_table,
 		.maxflows = ep->global.maxflows,
 		.narrow = narrow,
 	};
-	struct cond_box kernel[COND_BOXES_MAX];
-	unsigned nb_kernel = 0;
-	const struct gateway_conf *c;
-	struct steer_gateway *gws;
-	struct steer_plan *plan;
-	unsigned n = 0;
-
 	list_for_each(c, &lc->gateways, node)
 		n++;
 	if (l3)
 		n += steering_leftovers(l3, NULL);
-	gws = calloc(n + 1, sizeof(*gws));
-	if (!gws)
-		return NULL;
+	in->gws = calloc(n + 1, sizeof(*in->gws));
+	if (!in->gws)
+		return -ENOMEM;
 	/* where the tracker tells of them; and with one gateway only, for it does not tell by which interface */
 	if (narrow && offload_news_possible(l3) && (c = steering_only(lc)))
-		nb_kernel = gateway_kernel_forwards(c, kernel, COND_BOXES_MAX);
+		nb_kernel = gateway_kernel_forwards(c, in->kernel, COND_BOXES_MAX);
 	list_for_each(c, &lc->gateways, node) {
 		if (c->steer_manual && !manual_too)
 			continue;
-		sc.set_mask |= c->set_mask;
-		gws[sc.nb_gw++] = (struct steer_gateway){ .name = c->obj.name, .queue_first = c->queue_first,
-							  .queue_last = c->queue_last, .block = c->block,
-							  .kernel = kernel, .nb_kernel = nb_kernel,
-							  .match = c->match, .nb_match = c->nb_match };
+		sc->set_mask |= c->set_mask;
+		in->gws[sc->nb_gw++] = (struct steer_gateway){ .name = c->obj.name, .queue_first = c->queue_first,
+							       .queue_last = c->queue_last, .block = c->block,
+							       .kernel = in->kernel, .nb_kernel = nb_kernel,
+							       .match = c->match, .nb_match = c->nb_match };
 	}
 	if (l3)
-		sc.nb_gw += steering_leftovers(l3, gws + sc.nb_gw);
-	sc.gw = gws;
-	*nb = sc.nb_gw;
-	plan = steer_plan_make(&sc, err);
-	free(gws);
+		sc->nb_gw += steering_leftovers(l3, in->gws + sc->nb_gw);
+	sc->gw = in->gws;
+	return 0;
+}
+
+static struct steer_plan *steering_plan(const struct l3 *l3, const struct epoch *ep, bool narrow, unsigned *nb, char **err)
+{
+	struct steering_input in;
+	struct steer_plan *plan;
+
+	if (steering_collect(&in, l3, ep, false, narrow) < 0)
+		return NULL;
+	*nb = in.conf.nb_gw;
+	plan = steer_plan_make(&in.conf, err);
+	free(in.gws);
 	return plan;
 }
 
@@ -117,7 +132,7 @@ static int steering_put(struct l3 *l3, struct epoch *ep, bool narrow, struct dia
 	unsigned nb;
 	int rc = 0;
 
-	plan = steering_plan(l3, ep, false, narrow, &nb, err);
+	plan = steering_plan(l3, ep, narrow, &nb, err);
 	if (!plan)
 		return -EINVAL;
 	offload_news(l3, steer_plan_kernel(plan));
@@ -159,7 +174,7 @@ int steering_check(struct l3 *l3, struct epoch *ep, struct diag *d)
 	unsigned nb;
 	int rc = 0;
 
-	plan = steering_plan(NULL, ep, false, false, &nb, &err);
+	plan = steering_plan(NULL, ep, false, &nb, &err);
 	if (!plan)
 		return steering_fail(d, -EINVAL, err);
 	if (nb && !l3->steer) {
@@ -204,7 +219,7 @@ void steering_change(struct l3 *l3, struct epoch *ep)
 
 	if (l3->steering || !l3->steer || l3->w->stopping)
 		return;
-	plan = steering_plan(l3, ep, false, l3->narrow, &nb, &err);
+	plan = steering_plan(l3, ep, l3->narrow, &nb, &err);
 	if (!plan) {
 		free(err);
 		return;
@@ -257,15 +272,28 @@ void steering_end(struct l3 *l3, unsigned adjusted)
 	buf_free(&l3->steered);
 }
 
-int steering_print(const struct epoch *ep, struct buf *out, char **err)
+static int steering_print_iptables(const struct steer_conf *conf, struct buf *out, char **err)
 {
-	struct steer_plan *plan;
-	unsigned nb;
+	struct steer_plan *plan = steer_plan_make(conf, err);
 
-	plan = steering_plan(NULL, ep, true, false, &nb, err);
 	if (!plan)
 		return -EINVAL;
 	steer_plan_print(plan, out);
 	steer_plan_free(&plan);
 	return 0;
+}
+
+const char *const steering_format_name[] = { [STEERING_IPTABLES] = "iptables", [STEERING_NFT] = "nft" };
+static_assert(ARRAY_SIZE(steering_format_name) == STEERING_FORMATS, "");
+
+int steering_print(const struct epoch *ep, enum steering_format format, struct buf *out, char **err)
+{
+	struct steering_input in;
+	int rc = steering_collect(&in, NULL, ep, true, false);
+
+	if (rc < 0)
+		return rc;
+	rc = (format == STEERING_NFT ? steer_nft_print : steering_print_iptables)(&in.conf, out, err);
+	free(in.gws);
+	return rc;
 }
