@@ -171,6 +171,19 @@ Test(l3_narrow, what_a_response_of_more_than_four_gigabytes_left_unseen_is_told_
 	cr_expect_gt(gt_flow_1()->bytes[FLOW_SERVER], 10000000000ul);
 }
 
+Test(l3_narrow, numbers_that_are_more_than_half_the_way_round_are_no_step_back)
+{
+	nt_up(RULES);
+	nt_client(REQ("/plain"));
+	nt_response(3000000000ul, FEW);
+	cr_assert(nt_bulk());
+	s += 3000000000u - FEW * PIECE;
+	nt_client(REQ("/inspect"));
+	cr_expect_str_eq(gt_promoted, "fe_in");
+	cr_expect(seqtrk_known(&gt_flow_1()->trk));
+	cr_expect_gt(gt_flow_1()->bytes[FLOW_SERVER], 3000000000ul);
+}
+
 Test(l3_narrow, chunked_bodies_are_read_to_their_end)
 {
 	static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n";

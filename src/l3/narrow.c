@@ -3,15 +3,17 @@
  * narrow.c - what of a watched connection passes without being queued
  *
  * See the header for the model. The class is changed with verdicts, so the change takes effect with the packet that
- * causes it; narrow_off() asks the kernel's tracker, for when there is none. So does the beginning of a bulk, and when the queue is
- * empty: packets that pass would overtake those that wait there (a sender without SACK takes that for a loss). What is on its way into the queue meanwhile is
- * handled by what the record says, which is ahead of the class when bulk begins, and behind it never: `seen` says
- * client-data before the first packet passes unseen, and all again before policy sees the client's next byte.
+ * causes it; narrow_off() asks the kernel's tracker, for when there is none. So does the beginning of a bulk, and when the
+ * queue is empty: packets that pass would overtake those that wait there (a sender without SACK takes that for a loss).
+ * What is on its way into the queue meanwhile is handled by what the record says, which is ahead of the class when
+ * bulk begins, and behind it never: `seen` says client-data before the first packet passes unseen, and all again before
+ * policy sees the client's next byte.
  */
 #include "l3/narrow.h"
 
-#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -135,37 +137,42 @@ void narrow_batch_end(struct pktq *q, bool drained)
 
 /* ---- out of it ---- */
 
-/* <n> of the server's bytes, mod 2^32, passed unseen. True: that was all that it had to say. */
-static bool narrow_passed(struct flow *f, uint32_t n)
+/* What is left of the response under way, where it has a length; else 0. */
+static uint64_t narrow_left(const struct flow *f)
 {
-	struct flow_turn *t = flow_turn(f);
-	struct h1_body *body = t && !t->answers.unknown && t->answers.in_body ? &t->answers.body : NULL;
-	uint64_t left = body && body->kind == H1_BODY_LENGTH ? body->left : 0;
+	const struct flow_turn *t = flow_turn(f);
 
-	if (left && (uint32_t)left == n) {
-		f->bytes[FLOW_SERVER] += left;
-		answers_skip(&t->answers, left);
-		return true;
-	}
+	return t && !t->answers.unknown && t->answers.in_body && t->answers.body.kind == H1_BODY_LENGTH ? t->answers.body.left : 0;
+}
+
+/* <n> of the server's bytes passed unseen. True: all of the response. */
+static bool narrow_passed(struct flow *f, uint64_t n)
+{
+	uint64_t left = narrow_left(f);
+
 	f->bytes[FLOW_SERVER] += n;
-	if (left > INT32_MAX)
-		answers_lose(&t->answers); /* how often the number went round, nobody saw */
+	if (left > INT32_MAX && n != left)
+		answers_lose(&flow_turn(f)->answers); /* how often the number went round, nobody saw */
 	else if (left)
-		answers_skip(&t->answers, n);
-	return false;
+		answers_skip(&flow_turn(f)->answers, n);
+	return left && n == left;
 }
 
 /* The server has sent up to <edge>, and perhaps more. True: no more. */
 static bool narrow_missed(struct flow *f, uint32_t edge)
 {
-	uint32_t nxt = f->trk.side[FLOW_SERVER].nxt, n;
+	uint32_t nxt = f->trk.side[FLOW_SERVER].nxt;
+	uint64_t left = narrow_left(f), n = edge - nxt;
 	bool all;
 
-	edge = seq_max(edge, nxt); /* what the client says may be older than what was queued before the bulk */
-	n = edge - nxt;
+	if (left && (uint32_t)left == n) {
+		n = left; /* just the end of the response, however long it was */
+	} else {
+		edge = seq_max(edge, nxt); /* what the client says may be older than what was queued before the bulk */
+		n = edge - nxt;
+	}
 	all = narrow_passed(f, n);
-
-	trace_step(f, "bulk is over: %u bytes passed%s", n, all ? ", all that were due" : "");
+	trace_step(f, "bulk is over: %" PRIu64 " bytes passed%s", n, all ? ", all that were due" : "");
 	f->seen = FLOW_SEEN_ALL;
 	f->last_dir = FLOW_SERVER;
 	seqtrk_missed(&f->trk, FLOW_SERVER, edge, all);
