@@ -69,7 +69,8 @@ for addr in $S4 $S6; do
 	wire_clean server
 	has "$addr: large responses" "$said" 'responses=3 result=ok'
 	is "$addr: whole" "$(printf '%s\n' "$said" | grep -c "sha256=$big_sum")" 2
-	less "$addr: packets of them that were queued" "$(queued)" 300
+	# of 1300 or more. It begins when the queue is empty, which a slow daemon has to reach first
+	less "$addr: packets of them that were queued" "$(queued)" $([ -n "${SAN-}" ] && echo 1000 || echo 400)
 
 	: >"$T/nginx/access.log"
 	said=$(on client "$tools/httpka" $addr 80 /big /inspect /big /inspect /big /plain)
